@@ -1,0 +1,1 @@
+"""Models, jobs, keys and tickets in a SQL database."""

@@ -1,0 +1,443 @@
+"""Jobs, partitions and the outbox in SQL: claims and commits are single compare-and-set updates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+
+from tensortrigger_backend.adapters.sql.cursors import after_cursor, encode_cursor
+from tensortrigger_backend.adapters.sql.database import Database
+from tensortrigger_backend.adapters.sql.idempotency import find, remember
+from tensortrigger_backend.adapters.sql.tables import jobs, outbox, partitions
+from tensortrigger_backend.domain.errors import InvalidJobState, NotFound
+from tensortrigger_backend.domain.jobs import (
+    MAX_ATTEMPTS,
+    RATE_WINDOW,
+    Claim,
+    Job,
+    JobState,
+    Part,
+    PartitionState,
+    Slice,
+    WakeUp,
+)
+from tensortrigger_backend.ports import Idempotency, Page
+
+_KIND = "job"
+_OPEN = (str(JobState.QUEUED), str(JobState.RUNNING))
+_QUEUED, _CLAIMED, _DONE, _FAILED = (str(state) for state in PartitionState)
+
+
+class SqlJobStore:
+    """Keeps the ``JobStore`` promises on a ``Database``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, job: Job, slices: Sequence[Slice], idempotency: Idempotency | None = None) -> Job:
+        """See ``JobStore.add``."""
+        with self._database.write() as connection:
+            if idempotency is not None:
+                before = find(connection, job.owner, _KIND, idempotency)
+                if before is not None:
+                    return _job(connection, before)
+                remember(connection, job.owner, _KIND, idempotency, job.job_id, job.created)
+            done = not slices
+            connection.execute(
+                insert(jobs).values(
+                    job_id=job.job_id,
+                    owner=job.owner,
+                    model_id=job.model_id,
+                    state=str(JobState.SUCCEEDED if done else JobState.QUEUED),
+                    upload_key=job.upload_key,
+                    upload_size=job.upload_size,
+                    columns=list(job.columns),
+                    rows_total=job.rows_total,
+                    created=job.created,
+                    last_updated=job.created,
+                    finished=job.created if done else None,
+                )
+            )
+            if slices:
+                connection.execute(
+                    insert(partitions),
+                    [
+                        {
+                            "job_id": job.job_id,
+                            "number": slice_.number,
+                            "owner": job.owner,
+                            "offset": slice_.offset,
+                            "length": slice_.length,
+                            "first_row": slice_.first_row,
+                            "rows": slice_.rows,
+                            "first_line": slice_.first_line,
+                            "state": _QUEUED,
+                            "attempts": 0,
+                            "claims": 0,
+                            "fence": 0,
+                            "told": job.created,
+                            "rows_scored": 0,
+                            "rows_rejected": 0,
+                            "non_finite": 0,
+                        }
+                        for slice_ in slices
+                    ],
+                )
+                _tell(connection, [(job.owner, job.job_id, slice_.number) for slice_ in slices])
+            return _job(connection, job.job_id)
+
+    def made_by(self, owner: str, idempotency: Idempotency) -> Job | None:
+        """See ``JobStore.made_by``."""
+        with self._database.read() as connection:
+            job_id = find(connection, owner, _KIND, idempotency)
+            return _job(connection, job_id) if job_id else None
+
+    def get(self, job_id: str, owner: str) -> Job:
+        """See ``JobStore.get``."""
+        with self._database.read() as connection:
+            return _job(connection, job_id, owner)
+
+    def page(self, owner: str, limit: int, cursor: str | None) -> Page[Job]:
+        """See ``JobStore.page``."""
+        query = select(jobs.c.job_id, jobs.c.created).where(jobs.c.owner == owner)
+        if cursor is not None:
+            query = query.where(after_cursor(cursor, jobs.c.created, jobs.c.job_id))
+        query = query.order_by(jobs.c.created.desc(), jobs.c.job_id.desc()).limit(limit + 1)
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+            items = tuple(_job(connection, row.job_id) for row in rows[:limit])
+        last = rows[limit - 1] if len(rows) > limit else None
+        return Page(items, encode_cursor(last.created, last.job_id) if last else None)
+
+    def outbox(self, limit: int) -> list[tuple[int, WakeUp]]:
+        """See ``JobStore.outbox``."""
+        query = select(outbox).order_by(outbox.c.number).limit(limit)
+        with self._database.read() as connection:
+            return [(row.number, WakeUp(row.job_id, row.partition)) for row in connection.execute(query)]
+
+    def sent(self, numbers: Sequence[int]) -> None:
+        """See ``JobStore.sent``."""
+        with self._database.write() as connection:
+            connection.execute(delete(outbox).where(outbox.c.number.in_(numbers)))
+
+    def claim(self, wake_up: WakeUp, worker: str, now: float, lease: float) -> Claim | None:
+        """See ``JobStore.claim``."""
+        free = or_(
+            partitions.c.state == _QUEUED,
+            and_(partitions.c.state == _CLAIMED, partitions.c.lease_until < now),
+        )
+        with self._database.write() as connection:
+            job = connection.execute(
+                select(jobs).where(jobs.c.job_id == wake_up.job_id, jobs.c.state.in_(_OPEN))
+            ).one_or_none()
+            if job is None:
+                return None
+            row = connection.execute(
+                update(partitions)
+                .where(
+                    _is(wake_up.job_id, wake_up.partition), free, partitions.c.attempts < MAX_ATTEMPTS
+                )
+                .values(
+                    state=_CLAIMED,
+                    worker=worker,
+                    lease_until=now + lease,
+                    claimed=now,
+                    fence=partitions.c.fence + 1,
+                    attempts=partitions.c.attempts + 1,
+                    claims=partitions.c.claims + 1,
+                )
+                .returning(*partitions.c)
+            ).one_or_none()
+            if row is None:
+                return None
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.job_id == wake_up.job_id)
+                .values(
+                    state=str(JobState.RUNNING), started=func.coalesce(jobs.c.started, now), last_updated=now
+                )
+            )
+        return Claim(
+            job_id=row.job_id,
+            owner=row.owner,
+            model_id=job.model_id,
+            upload_key=job.upload_key,
+            columns=tuple(job.columns),
+            slice=_slice(row),
+            fence=row.fence,
+            attempt=row.attempts,
+            lease_until=row.lease_until,
+        )
+
+    def renew(self, claim: Claim, now: float, lease: float) -> bool:
+        """See ``JobStore.renew``."""
+        with self._database.write() as connection:
+            renewed = connection.execute(
+                update(partitions)
+                .where(_holds(claim), _job_open(claim.job_id))
+                .values(lease_until=now + lease)
+            )
+            return renewed.rowcount == 1
+
+    def commit(self, claim: Claim, part: Part, now: float) -> bool:
+        """See ``JobStore.commit``."""
+        with self._database.write() as connection:
+            committed = connection.execute(
+                update(partitions)
+                .where(_holds(claim), _job_open(claim.job_id))
+                .values(
+                    state=_DONE,
+                    lease_until=None,
+                    committed=now,
+                    results_key=part.results_key,
+                    rejects_key=part.rejects_key,
+                    rows_scored=part.rows_scored,
+                    rows_rejected=part.rows_rejected,
+                    non_finite=part.non_finite,
+                    error=None,
+                )
+            )
+            if committed.rowcount != 1:
+                return False
+            _touch(connection, claim.job_id, now)
+            return True
+
+    def give_up(self, claim: Claim, reason: str, final: bool, now: float) -> None:
+        """See ``JobStore.give_up``."""
+        failed = final or claim.attempt >= MAX_ATTEMPTS
+        with self._database.write() as connection:
+            released = connection.execute(
+                update(partitions)
+                .where(_holds(claim))
+                .values(
+                    state=_FAILED if failed else _QUEUED, lease_until=None, worker=None, error=reason, told=now
+                )
+            )
+            if released.rowcount != 1:
+                return
+            if failed:
+                _fail(connection, claim.job_id, claim.slice.number, claim.attempt, reason, now)
+            else:
+                _tell(connection, [(claim.owner, claim.job_id, claim.slice.number)])
+
+    def parts(self, job_id: str) -> list[tuple[Slice, Part]]:
+        """See ``JobStore.parts``."""
+        query = (
+            select(partitions)
+            .where(partitions.c.job_id == job_id, partitions.c.state == _DONE)
+            .order_by(partitions.c.number)
+        )
+        with self._database.read() as connection:
+            return [
+                (
+                    _slice(row),
+                    Part(
+                        row.results_key, row.rejects_key, row.rows_scored, row.rows_rejected, row.non_finite
+                    ),
+                )
+                for row in connection.execute(query)
+            ]
+
+    def finish(self, job_id: str, now: float) -> bool:
+        """See ``JobStore.finish``."""
+        with self._database.write() as connection:
+            finished = connection.execute(
+                update(jobs)
+                .where(
+                    jobs.c.job_id == job_id,
+                    jobs.c.state.in_(_OPEN),
+                    ~select(partitions.c.number)
+                    .where(partitions.c.job_id == jobs.c.job_id, partitions.c.state != _DONE)
+                    .exists(),
+                )
+                .values(state=str(JobState.SUCCEEDED), finished=now, last_updated=now)
+            )
+            return finished.rowcount == 1
+
+    def cancel(self, job_id: str, owner: str, now: float) -> Job:
+        """See ``JobStore.cancel``."""
+        with self._database.write() as connection:
+            _job(connection, job_id, owner)
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.job_id == job_id, jobs.c.state.in_(_OPEN))
+                .values(state=str(JobState.CANCELLED), finished=now, last_updated=now)
+            )
+            connection.execute(delete(outbox).where(outbox.c.job_id == job_id))
+            return _job(connection, job_id)
+
+    def retry(self, job_id: str, owner: str, now: float) -> Job:
+        """See ``JobStore.retry``."""
+        with self._database.write() as connection:
+            job = _job(connection, job_id, owner)
+            if not job.state.final:
+                return job
+            if job.state is not JobState.FAILED:
+                raise InvalidJobState(f"Invalid job state: only a failed job can be retried, this one {job.state}.")
+            again = connection.execute(
+                update(partitions)
+                .where(partitions.c.job_id == job_id, partitions.c.state != _DONE)
+                .values(state=_QUEUED, attempts=0, lease_until=None, worker=None, error=None, told=now)
+                .returning(partitions.c.number)
+            ).all()
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.job_id == job_id)
+                .values(state=str(JobState.RUNNING), error=None, finished=None, last_updated=now)
+            )
+            _tell(connection, [(owner, job_id, row.number) for row in again])
+            return _job(connection, job_id)
+
+    def sweep(self, now: float, unsent_for: float) -> int:
+        """See ``JobStore.sweep``."""
+        lost = or_(
+            and_(partitions.c.state == _CLAIMED, partitions.c.lease_until < now),
+            and_(partitions.c.state == _QUEUED, partitions.c.told < now - unsent_for),
+        )
+        open_jobs = select(jobs.c.job_id).where(jobs.c.state.in_(_OPEN))
+        with self._database.write() as connection:
+            rows = connection.execute(
+                select(partitions).where(lost, partitions.c.job_id.in_(open_jobs)).limit(1000)
+            ).all()
+            for row in rows:
+                spent = row.attempts >= MAX_ATTEMPTS
+                reason = row.error or "Its worker died or lost its lease each time."
+                connection.execute(
+                    update(partitions)
+                    .where(_is(row.job_id, row.number))
+                    .values(state=_FAILED if spent else _QUEUED, lease_until=None, worker=None, told=now)
+                )
+                if spent:
+                    _fail(connection, row.job_id, row.number, row.attempts, reason, now)
+            _tell(
+                connection,
+                [(row.owner, row.job_id, row.number) for row in rows if row.attempts < MAX_ATTEMPTS],
+            )
+            return len(rows)
+
+    def complete_unfinished(self) -> list[str]:
+        """See ``JobStore.complete_unfinished``."""
+        pending = select(partitions.c.number).where(
+            partitions.c.job_id == jobs.c.job_id, partitions.c.state != _DONE
+        )
+        query = select(jobs.c.job_id).where(jobs.c.state == str(JobState.RUNNING), ~pending.exists())
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
+
+    def abandon(self, workers: Sequence[str]) -> int:
+        """See ``JobStore.abandon``."""
+        with self._database.write() as connection:
+            ended = connection.execute(
+                update(partitions)
+                .where(partitions.c.state == _CLAIMED, partitions.c.worker.in_(workers))
+                .values(lease_until=0.0)
+            )
+            return ended.rowcount
+
+    def claimants(self) -> list[str]:
+        """See ``JobStore.claimants``."""
+        query = select(partitions.c.worker).where(partitions.c.state == _CLAIMED).distinct()
+        with self._database.read() as connection:
+            return [worker for worker in connection.execute(query).scalars() if worker]
+
+    def upload_needed(self, job_id: str) -> bool:
+        """Whether a job with this id exists, so that its upload is not an orphan."""
+        with self._database.read() as connection:
+            query = select(jobs.c.job_id).where(jobs.c.job_id == job_id)
+            return connection.execute(query).scalar() is not None
+
+
+def _is(job_id: str, number: int) -> Any:
+    return and_(partitions.c.job_id == job_id, partitions.c.number == number)
+
+
+def _holds(claim: Claim) -> Any:
+    """The partition is still this claim's: the fence decides, not the clock."""
+    return and_(
+        _is(claim.job_id, claim.slice.number),
+        partitions.c.state == _CLAIMED,
+        partitions.c.fence == claim.fence,
+    )
+
+
+def _job_open(job_id: str) -> Any:
+    return select(jobs.c.job_id).where(jobs.c.job_id == job_id, jobs.c.state.in_(_OPEN)).exists()
+
+
+def _tell(connection: Connection, told: Sequence[tuple[str, str, int]]) -> None:
+    if told:
+        connection.execute(
+            insert(outbox),
+            [{"owner": owner, "job_id": job_id, "partition": number} for owner, job_id, number in told],
+        )
+
+
+def _touch(connection: Connection, job_id: str, now: float) -> None:
+    connection.execute(update(jobs).where(jobs.c.job_id == job_id).values(last_updated=now))
+
+
+def _fail(connection: Connection, job_id: str, number: int, attempts: int, reason: str, now: float) -> None:
+    tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.job_id == job_id, jobs.c.state.in_(_OPEN))
+        .values(
+            state=str(JobState.FAILED),
+            error=f"Partition {number} failed after {tries}: {reason}",
+            finished=now,
+            last_updated=now,
+        )
+    )
+
+
+def _slice(row: Row[Any]) -> Slice:
+    return Slice(row.number, row.offset, row.length, row.first_row, row.rows, row.first_line)
+
+
+def _job(connection: Connection, job_id: str, owner: str | None = None) -> Job:
+    row = connection.execute(select(jobs).where(jobs.c.job_id == job_id)).one_or_none()
+    if row is None or (owner is not None and row.owner != owner):
+        raise NotFound(f"There is no job {job_id[:80]!r}.")
+    of_job = partitions.c.job_id == job_id
+    done = partitions.c.state == _DONE
+    sums = connection.execute(
+        select(
+            func.count().label("total"),
+            func.coalesce(func.sum(partitions.c.claims), 0).label("attempts"),
+            func.count().filter(done).label("done"),
+            func.coalesce(func.sum(partitions.c.rows).filter(done), 0).label("rows_done"),
+            func.coalesce(func.sum(partitions.c.rows_rejected).filter(done), 0).label("rejected"),
+            func.max(partitions.c.committed).filter(done).label("latest"),
+        ).where(of_job)
+    ).one()
+    rate = None
+    if sums.latest is not None:
+        recent = connection.execute(
+            select(
+                func.sum(partitions.c.rows).label("rows"), func.min(partitions.c.claimed).label("since")
+            ).where(of_job, done, partitions.c.committed > sums.latest - RATE_WINDOW)
+        ).one()
+        rate = float(recent.rows) / max(sums.latest - recent.since, 1e-3)
+    return Job(
+        job_id=row.job_id,
+        owner=row.owner,
+        model_id=row.model_id,
+        state=JobState(row.state),
+        upload_key=row.upload_key,
+        upload_size=row.upload_size,
+        columns=tuple(row.columns),
+        rows_total=row.rows_total,
+        created=row.created,
+        last_updated=row.last_updated,
+        started=row.started,
+        finished=row.finished,
+        error=row.error,
+        rows_done=int(sums.rows_done),
+        rows_rejected=int(sums.rejected),
+        partitions_total=sums.total,
+        partitions_done=sums.done,
+        attempts=int(sums.attempts),
+        rate=rate,
+    )

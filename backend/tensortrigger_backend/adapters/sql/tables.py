@@ -1,0 +1,151 @@
+"""The tables as SQLAlchemy sees them; migrations/versions holds how they came to be."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+model_names = Table(
+    "model_names",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("name", String(63), primary_key=True),
+    Column("latest", Integer, nullable=False),
+)
+
+model_versions = Table(
+    "model_versions",
+    metadata,
+    Column("model_id", String(32), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("version", Integer),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("model_schema", JSON),
+    Column("signature", JSON),
+    Column("engine", String(32)),
+    Column("source_key", Text, nullable=False),
+    Column("source_sha256", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("servable_key", Text),
+    Column("servable_sha256", String(64)),
+    Column("report", JSON, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("removed", Float),
+    UniqueConstraint("owner", "name", "version", name="uq_model_versions_number"),
+    Index("ix_model_versions_owner", "owner", "created", "model_id"),
+    Index("ix_model_versions_state", "state"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("model_id", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("upload_key", Text, nullable=False),
+    Column("upload_size", BigInteger, nullable=False),
+    Column("columns", JSON, nullable=False),
+    Column("rows_total", BigInteger, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("finished", Float),
+    Column("last_updated", Float, nullable=False),
+    Column("error", Text),
+    Index("ix_jobs_owner", "owner", "created", "job_id"),
+    Index("ix_jobs_state", "state"),
+)
+
+partitions = Table(
+    "partitions",
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("length", BigInteger, nullable=False),
+    Column("first_row", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("first_line", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("claims", Integer, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("worker", String(64)),
+    Column("lease_until", Float),
+    Column("told", Float, nullable=False),
+    Column("claimed", Float),
+    Column("committed", Float),
+    Column("results_key", Text),
+    Column("rejects_key", Text),
+    Column("rows_scored", BigInteger, nullable=False),
+    Column("rows_rejected", BigInteger, nullable=False),
+    Column("non_finite", BigInteger, nullable=False),
+    Column("error", Text),
+    ForeignKeyConstraint(["job_id"], ["jobs.job_id"]),
+    Index("ix_partitions_state", "state", "lease_until"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("owner", String(64), nullable=False),
+    Column("job_id", String(32), nullable=False),
+    Column("partition", Integer, nullable=False),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("resource_id", String(32), nullable=False),
+    Column("created", Float, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", String(12), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("secret_hash", LargeBinary(32), nullable=False),
+    Column("created", Float, nullable=False),
+    Column("expires", Float),
+    Column("revoked", Float),
+)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("ticket_id", String(12), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("model_name", String(63), nullable=False),
+    Column("secret_hash", LargeBinary(32), nullable=False),
+    Column("created", Float, nullable=False),
+    Column("expires", Float, nullable=False),
+    Column("used", Boolean, nullable=False),
+)

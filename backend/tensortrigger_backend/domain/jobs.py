@@ -1,0 +1,175 @@
+"""A scoring job, cut into partitions that workers claim under a lease and a fence (SAFETY C)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+MAX_ATTEMPTS = 5
+"""After so many attempts a partition fails, and its job with it."""
+
+RATE_WINDOW = 30.0
+"""Seconds of commits over which a job's speed is told."""
+
+
+class JobState(StrEnum):
+    """The job's life. The last three are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+    @property
+    def number(self) -> int:
+        """``job_state`` of the native API: a cancelled job reads 3."""
+        return {"queued": 0, "running": 1, "succeeded": 2}.get(self.value, 3)
+
+
+class PartitionState(StrEnum):
+    """A partition's life: queued, claimed by one worker under a lease, then done or failed."""
+
+    QUEUED = "queued"
+    CLAIMED = "claimed"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Whole records of an upload.
+
+    Attributes:
+        number: the partition's place in the job, from 0.
+        offset, length: bytes of the upload.
+        first_row, rows: data rows, counted from 0 without header and blank lines.
+        first_line: line of the file where the slice begins, from 1.
+    """
+
+    number: int
+    offset: int
+    length: int
+    first_row: int
+    rows: int
+    first_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it stands, with the sums over its partitions.
+
+    Attributes:
+        columns: the header of the uploaded CSV, in file order.
+        rows_done: rows of committed partitions, rejected ones included.
+        attempts: how often partitions were claimed; more than ``partitions_done`` when work had to be repeated.
+        rate: rows per second over the latest commits; None before the first.
+    """
+
+    job_id: str
+    owner: str
+    model_id: str
+    state: JobState
+    upload_key: str
+    upload_size: int
+    columns: tuple[str, ...]
+    rows_total: int
+    created: float
+    last_updated: float
+    started: float | None = None
+    finished: float | None = None
+    error: str | None = None
+    rows_done: int = 0
+    rows_rejected: int = 0
+    partitions_total: int = 0
+    partitions_done: int = 0
+    attempts: int = 0
+    rate: float | None = None
+
+    def described(self) -> dict[str, Any]:
+        """The native API's Job object (PROTOCOLS 1), less the times, which the caller formats."""
+        left = None
+        if not self.state.final and self.rate:
+            left = round((self.rows_total - self.rows_done) / self.rate, 1)
+        return {
+            "job_id": self.job_id,
+            "model_id": self.model_id,
+            "upload_size": self.upload_size,
+            "job_state": self.state.number,
+            "state": str(self.state),
+            "error": self.error,
+            "progress": {
+                "rows_done": self.rows_done,
+                "rows_total": self.rows_total,
+                "rows_rejected": self.rows_rejected,
+                "rows_per_second": round(self.rate, 1) if self.rate else None,
+                "seconds_left": 0.0 if self.state.final else left,
+                "partitions_done": self.partitions_done,
+                "partitions_total": self.partitions_total,
+                "attempts": self.attempts,
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One worker's right to score one partition, until ``lease_until`` and only while ``fence`` is the newest."""
+
+    job_id: str
+    owner: str
+    model_id: str
+    upload_key: str
+    columns: tuple[str, ...]
+    slice: Slice
+    fence: int
+    attempt: int
+    lease_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one attempt at a partition wrote: immutable blobs under keys that hold the fence."""
+
+    results_key: str
+    rejects_key: str | None
+    rows_scored: int
+    rows_rejected: int
+    non_finite: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that could not be scored.
+
+    Attributes:
+        row: data row from 0.
+        line: line of the uploaded file where the record begins, from 1.
+    """
+
+    row: int
+    line: int
+    field: str | None
+    code: str
+    message: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "row": self.row,
+            "line": self.line,
+            "field": self.field,
+            "code": self.code,
+            "message": self.message,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class WakeUp:
+    """A message: look at this partition. It carries only ids, so losing it loses nothing."""
+
+    job_id: str
+    partition: int

@@ -1,0 +1,161 @@
+"""A model version: one immutable, published thing with an id; versions of one name count 1, 2, 3."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tensortrigger_backend.domain.errors import Fault, InvalidInput
+from tensortrigger_backend.domain.schema import VectorSchema
+from tensortrigger_backend.domain.tensors import Signature, TensorSpec
+
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
+NAME_RULE = "1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit"
+TITLE_LIMIT = 256
+DESCRIPTION_LIMIT = 10_000
+
+
+class VersionState(StrEnum):
+    """How far publishing has come."""
+
+    RECEIVED = "received"
+    CHECKING = "checking"
+    REBUILDING = "rebuilding"
+    VERIFYING = "verifying"
+    READY = "ready"
+    REFUSED = "refused"
+
+    @property
+    def settled(self) -> bool:
+        return self in (VersionState.READY, VersionState.REFUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One version.
+
+    Attributes:
+        model_id: names this version and no other, for ever.
+        version: counts from 1 within owner and name; None until it is ready, so that no number is ever skipped.
+        title: the human name that the caller gave (``model_name`` of the native API).
+        source_key: the blob with the original bytes.
+        servable_key: the blob with the canonical artifact; None until ready.
+        created: when the upload was accepted, UTC seconds since the epoch.
+        report: the forge's verdict, as JSON members; None until it has spoken.
+    """
+
+    model_id: str
+    owner: str
+    name: str
+    title: str
+    description: str
+    state: VersionState
+    source_key: str
+    source_sha256: str
+    size: int
+    created: float
+    schema: VectorSchema | None = None
+    version: int | None = None
+    signature: Signature | None = None
+    engine: str | None = None
+    servable_key: str | None = None
+    servable_sha256: str | None = None
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def resolved_schema(self) -> VectorSchema | None:
+        """The declared schema, else the one inferred for a model that takes one vector."""
+        if self.schema is not None or self.signature is None:
+            return self.schema
+        return VectorSchema.inferred(self.signature)
+
+    def described(self) -> dict[str, Any]:
+        """The native API's Model object (PROTOCOLS 1), less the times, which the caller formats."""
+        schema = self.resolved_schema
+        members: dict[str, Any] = {
+            "model_id": self.model_id,
+            "model_name": self.title,
+            "name": self.name,
+            "version": self.version,
+            "state": str(self.state),
+            "model_description": self.description,
+            "model_schema": schema.to_dict() if schema else None,
+            "size": self.size,
+            "sha256": self.source_sha256,
+            "servable_sha256": self.servable_sha256,
+            "format": self.report.get("format") or None,
+            "engine": self.engine,
+            "engine_reason": self.report.get("engine_reason"),
+            "max_deviation": self.report.get("max_deviation"),
+            "parameters": self.report.get("parameters"),
+            "versions": self.report.get("versions") or {},
+            "stages": self.report.get("stages") or {},
+            "signature": self.signature.to_dict() if self.signature else None,
+            "input_shape": _shapes(self.signature.inputs) if self.signature else None,
+            "output_shape": _shapes(self.signature.outputs) if self.signature else None,
+        }
+        if self.state is VersionState.REFUSED:
+            members["report"] = {"faults": self.report.get("faults", [])}
+        return members
+
+
+def name_from_title(title: str) -> str:
+    """The name that a human title stands for: ``Churn, v2 (Keras)`` becomes ``churn-v2-keras``.
+
+    Raises:
+        InvalidInput: nothing of the title can stand in a name.
+    """
+    name = re.sub(r"[^a-z0-9._-]+", "-", title.strip().lower()).strip("-._")[:63].rstrip("-._")
+    if not NAME_PATTERN.match(name):
+        raise InvalidInput.of(
+            Fault(
+                ("model_name",),
+                "model_name",
+                "No name can be made of this model_name: it holds no letter a-z or digit.",
+                NAME_RULE,
+                repr(title[:80]),
+            )
+        )
+    return name
+
+
+def checked_name(name: str, loc: tuple[str | int, ...] = ("name",)) -> str:
+    """``name`` if it is a valid model name.
+
+    Raises:
+        InvalidInput: saying the rule.
+    """
+    if not NAME_PATTERN.match(name):
+        raise InvalidInput.of(
+            Fault(loc, "model_name", f"{name[:80]!r} is not a model name.", NAME_RULE, repr(name[:80]))
+        )
+    return name
+
+
+def parse_reference(reference: str) -> tuple[str, int | None]:
+    """``name`` or ``name/3`` as (name, version or None for the latest ready one).
+
+    Raises:
+        InvalidInput: it is neither.
+    """
+    name, slash, number = reference.partition("/")
+    if slash and not (number.isascii() and number.isdigit() and 0 < int(number[:12]) < 2**31):
+        raise InvalidInput.of(
+            Fault(
+                ("model",),
+                "model_reference",
+                f"{reference[:80]!r} names no model.",
+                "name or name/version, such as churn or churn/3",
+                repr(reference[:80]),
+            )
+        )
+    return checked_name(name, ("model",)), int(number) if slash else None
+
+
+def _shapes(specs: tuple[TensorSpec, ...]) -> Any:
+    """The prototype's form: one shape with null for free axes; several tensors give one by name."""
+    shapes = {spec.name: [None if n == -1 else n for n in spec.shape] for spec in specs}
+    return next(iter(shapes.values())) if len(shapes) == 1 else shapes
