@@ -155,7 +155,9 @@ class ModelStore(Protocol):
 
     def advance(self, model_id: str, state: VersionState) -> None: ...
 
-    def make_ready(self, model_id: str, verdict: ForgeVerdict, servable_key: str, servable_sha256: str) -> ModelVersion:
+    def make_ready(
+        self, model_id: str, verdict: ForgeVerdict, servable_key: str, servable_sha256: str
+    ) -> ModelVersion:
         """Give it the next number of its name. Raises NotFound when it was removed meanwhile."""
 
     def refuse(self, model_id: str, verdict: ForgeVerdict) -> None: ...
@@ -224,6 +226,9 @@ class JobStore(Protocol):
     def parts(self, job_id: str) -> list[tuple[Slice, Part]]:
         """Committed parts in row order."""
 
+    def all_done(self, job_id: str) -> bool:
+        """Whether every partition is done and the job still runs."""
+
     def finish(self, job_id: str, now: float) -> bool:
         """Succeed, if every partition is done and the job still runs."""
 
@@ -245,8 +250,6 @@ class JobStore(Protocol):
 
     def claimants(self) -> list[str]:
         """Workers that hold a lease."""
-
-    def upload_needed(self, job_id: str) -> bool: ...
 
 
 class KeyStore(Protocol):
@@ -367,14 +370,14 @@ class GuestChild(Protocol):
 class ChildLauncher(Protocol):
     """The sandbox: how a guest process is started, and what it is kept from."""
 
-    def launch(self, arguments: Sequence[str], scratch: Path) -> GuestChild:
-        """Start a Python interpreter by exec, never by fork alone.
+    def launch(self, module: str, scratch: Path) -> GuestChild:
+        """Start ``main()`` of an importable module by exec of an interpreter, never by fork alone.
 
         The guest has an emptied environment, ``scratch`` as its home and working folder, low priority and a
         memory limit, and it dies with this process.
 
         Args:
-            arguments: those of the interpreter, such as ``["-m", "package.module"]``.
+            module: its dotted name.
             scratch: an existing folder, the only one that the guest may write to.
 
         Raises:

@@ -71,9 +71,7 @@ class LocalBlobs:
     def keys(self, prefix: str) -> list[str]:
         """See ``BlobStore.keys``."""
         below = self._path(prefix)
-        return sorted(
-            path.relative_to(self._blobs).as_posix() for path in below.rglob("*") if path.is_file()
-        )
+        return sorted(path.relative_to(self._blobs).as_posix() for path in below.rglob("*") if path.is_file())
 
     def sweep_incoming(self, older_than: float) -> None:
         """Remove what a crashed process left half-written.
@@ -109,7 +107,9 @@ class _FileWriter:
         try:
             self._stream.write(data)
         except OSError as error:
-            raise Unavailable(f"The storage cannot be written: {error.strerror}.", retry_after=30.0) from error
+            raise Unavailable(
+                f"The storage cannot be written: {error.strerror}.", retry_after=30.0
+            ) from error
         self._hash.update(data)
         self.size += len(data)
 
@@ -122,7 +122,9 @@ class _FileWriter:
             self._incoming.replace(self._target)
             _sync_folder(self._target.parent)
         except OSError as error:
-            raise Unavailable(f"The storage cannot be written: {error.strerror}.", retry_after=30.0) from error
+            raise Unavailable(
+                f"The storage cannot be written: {error.strerror}.", retry_after=30.0
+            ) from error
 
     def abort(self) -> None:
         # A full disk can refuse the last buffered bytes at close; the file goes anyway.

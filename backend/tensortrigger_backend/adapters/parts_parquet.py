@@ -32,7 +32,10 @@ class ParquetParts:
             fields.append(pa.field(f"output.{name}", column.type, metadata={_SHAPE: shape}))
         sink = io.BytesIO()
         pq.write_table(
-            pa.Table.from_arrays(columns, schema=pa.schema(fields)), sink, compression="zstd", use_dictionary=False
+            pa.Table.from_arrays(columns, schema=pa.schema(fields)),
+            sink,
+            compression="zstd",
+            use_dictionary=False,
         )
         return sink.getvalue()
 

@@ -43,7 +43,11 @@ def tensors_from_json(
     ]
     faults += [
         Fault(
-            (*loc, str(name)), "extra", f"The model has no input {str(name)!r}.", ", ".join(specs), str(name)[:80]
+            (*loc, str(name)),
+            "extra",
+            f"The model has no input {str(name)!r}.",
+            ", ".join(specs),
+            str(name)[:80],
         )
         for name in inputs
         if name not in specs
@@ -65,13 +69,25 @@ def _tensor(values: object, spec: TensorSpec, loc: tuple[str | int, ...]) -> npt
     expected = f"{spec.dtype} of shape {_shape(spec.shape)}"
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise InvalidInput.of(
-            Fault(loc, "tensor_type", f"Input {spec.name!r} must be a nested list.", expected, type(values).__name__)
+            Fault(
+                loc,
+                "tensor_type",
+                f"Input {spec.name!r} must be a nested list.",
+                expected,
+                type(values).__name__,
+            )
         )
     try:
         array: npt.NDArray[Any] = np.array(values)
     except ValueError:
         raise InvalidInput.of(
-            Fault(loc, "ragged", f"Input {spec.name!r} is ragged: its lists differ in length.", expected, "ragged")
+            Fault(
+                loc,
+                "ragged",
+                f"Input {spec.name!r} is ragged: its lists differ in length.",
+                expected,
+                "ragged",
+            )
         ) from None
     if spec.dtype == "string":
         right_kind = array.dtype.kind == "U"
@@ -140,7 +156,9 @@ def json_from_tensor(array: npt.NDArray[Any]) -> tuple[Any, int]:
             masked[bad] = None
             return masked.tolist(), count
     if array.dtype.kind in "SO":
-        decoded = np.vectorize(lambda text: text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
+        decoded = np.vectorize(
+            lambda text: text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+        )
         return decoded(array).tolist(), 0
     return array.tolist(), 0
 

@@ -157,12 +157,16 @@ class CsvSplitter:
             except csv.Error as error:
                 raise _csv_fault("csv_header", f"The header is no CSV record: {error}.") from None
         if len(columns) > MAX_COLUMNS:
-            raise _csv_fault("csv_columns", f"The header names {len(columns)} columns, {MAX_COLUMNS} at most.")
+            raise _csv_fault(
+                "csv_columns", f"The header names {len(columns)} columns, {MAX_COLUMNS} at most."
+            )
         faults = []
         for name in self.required:
             count = columns.count(name)
             if count == 0:
-                near = next((column for column in columns if column.strip().lower() == name.strip().lower()), None)
+                near = next(
+                    (column for column in columns if column.strip().lower() == name.strip().lower()), None
+                )
                 hint = f" (there is {near!r}: names must match exactly)" if near is not None else ""
                 faults.append(
                     Fault(
@@ -196,7 +200,9 @@ class CsvSplitter:
             if int((ends - starts).max()) > MAX_RECORD:
                 worst = int(np.argmax((ends - starts) > MAX_RECORD))
                 line = self._lines + int(np.searchsorted(feeds, max(int(starts[worst]), 0))) + 1
-                raise _csv_fault("csv_record", f"The record that begins near line {line} is over {MAX_RECORD} bytes.")
+                raise _csv_fault(
+                    "csv_record", f"The record that begins near line {line} is over {MAX_RECORD} bytes."
+                )
             rows = self.rows + np.cumsum(~_blank(block, starts, ends, self._last_byte))
             yield from self._slices(ends + 1 + base, rows, feeds, base)
             self.rows = int(rows[-1])

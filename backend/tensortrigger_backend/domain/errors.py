@@ -1,16 +1,16 @@
 """What can go wrong, said so that the caller can mend it.
 
-    TensorTriggerError
-    ├── InvalidInput          the request does not fit what was asked
-    │   ├── ModelRefused      the uploaded model cannot be accepted
-    │   └── InvalidJobState   the job is not in a state that allows this
-    ├── Unauthenticated       no key, or one that is unknown, expired or used up
-    ├── Forbidden             the key lacks the scope
-    ├── NotFound              no such model, version or job for this owner
-    ├── Conflict              another change came first
-    ├── PayloadTooLarge       over a configured limit
-    ├── UnsupportedMedia      a content type that is not read here
-    └── Unavailable           try again later (``retry_after`` seconds)
+TensorTriggerError
+├── InvalidInput          the request does not fit what was asked
+│   ├── ModelRefused      the uploaded model cannot be accepted
+│   └── InvalidJobState   the job is not in a state that allows this
+├── Unauthenticated       no key, or one that is unknown, expired or used up
+├── Forbidden             the key lacks the scope
+├── NotFound              no such model, version or job for this owner
+├── Conflict              another change came first
+├── PayloadTooLarge       over a configured limit
+├── UnsupportedMedia      a content type that is not read here
+└── Unavailable           try again later (``retry_after`` seconds)
 """
 
 from __future__ import annotations
@@ -61,8 +61,10 @@ class InvalidInput(TensorTriggerError):
     @classmethod
     def of(cls, *faults: Fault) -> InvalidInput:
         """The error whose sentence is that of its first fault, with a count of the others."""
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        return cls(faults[0].message + more, faults)
+        first = faults[0].message
+        if len(faults) > 1:
+            first = f"{first.removesuffix('.')} (and {len(faults) - 1} more)."
+        return cls(first, faults)
 
 
 class ModelRefused(InvalidInput):

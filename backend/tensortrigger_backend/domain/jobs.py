@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -66,6 +67,9 @@ class Job:
 
     Attributes:
         columns: the header of the uploaded CSV, in file order.
+        output_columns: each output of the model to its flat column names, kept here so that results outlive
+            the model.
+        named_outputs: whether outputs were declared by name, so that each row's answer is an object.
         rows_done: rows of committed partitions, rejected ones included.
         attempts: how often partitions were claimed; more than ``partitions_done`` when work had to be repeated.
         rate: rows per second over the latest commits; None before the first.
@@ -81,6 +85,8 @@ class Job:
     rows_total: int
     created: float
     last_updated: float
+    output_columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    named_outputs: bool = False
     started: float | None = None
     finished: float | None = None
     error: str | None = None

@@ -80,9 +80,7 @@ class VectorSchema:
                     )
             inputs = _side(members["input_schema"], ("model_schema", "input_schema"), faults)
             declared = members.get("output_schema")
-            outputs = (
-                () if declared is None else _side(declared, ("model_schema", "output_schema"), faults)
-            )
+            outputs = () if declared is None else _side(declared, ("model_schema", "output_schema"), faults)
         else:
             inputs, outputs = _side(members, ("model_schema",), faults), ()
         if faults:
@@ -139,7 +137,6 @@ class VectorSchema:
     def _numbers(
         self, values: object, loc: tuple[str | int, ...], row: int | None, faults: list[Fault]
     ) -> list[float]:
-        where = f"Row {row}: " if row is not None else ""
         if isinstance(values, Mapping):
             for field in self.inputs:
                 if field.name not in values:
@@ -147,7 +144,7 @@ class VectorSchema:
                         Fault(
                             (*loc, field.name),
                             "missing",
-                            f"{where}field {field.name!r} is missing.",
+                            f"{_about(field.name, row)} is missing.",
                             field.var_type,
                             "nothing",
                             row,
@@ -161,7 +158,7 @@ class VectorSchema:
                             Fault(
                                 (*loc, str(name)),
                                 "extra",
-                                f"{where}field {str(name)!r} is not in the model's schema.",
+                                f"{_about(str(name), row)} is not in the model's schema.",
                                 ", ".join(self.input_names[:20]),
                                 str(name)[:80],
                                 row,
@@ -178,7 +175,7 @@ class VectorSchema:
                     Fault(
                         loc,
                         "length",
-                        f"{where}the vector has {len(values)} values, the model takes {len(self.inputs)}.",
+                        f"{_vector(row)} has {len(values)} values, the model takes {len(self.inputs)}.",
                         str(len(self.inputs)),
                         str(len(values)),
                         row,
@@ -193,7 +190,7 @@ class VectorSchema:
             Fault(
                 loc,
                 "vector_type",
-                f"{where}a vector must be an object of named numbers or a list in schema order.",
+                f"{_vector(row)} must be an object of named numbers or a list in schema order.",
                 "object or list",
                 _kind(values),
                 row,
@@ -206,8 +203,7 @@ def check_number(
     value: object, field: Field, loc: tuple[str | int, ...], row: int | None, faults: list[Fault]
 ) -> float:
     """``value`` as a float; what is wrong with it is appended to ``faults``."""
-    where = f"Row {row}: field" if row is not None else "Field"
-    named = f"{where} {field.name!r}"
+    named = _about(field.name, row)
     if value is None:
         fault = ("null", f"{named} is null.", "null")
     elif isinstance(value, bool) or not isinstance(value, int | float):
@@ -222,6 +218,16 @@ def check_number(
         return float(value)
     faults.append(Fault(loc, fault[0], fault[1], field.var_type, fault[2], row))
     return math.nan
+
+
+def _about(name: str, row: int | None) -> str:
+    """The beginning of a sentence about a field."""
+    return f"Field {name!r}" if row is None else f"Row {row}: field {name!r}"
+
+
+def _vector(row: int | None) -> str:
+    """The beginning of a sentence about a whole vector."""
+    return "The vector" if row is None else f"Row {row}: the vector"
 
 
 def _side(members: object, loc: tuple[str | int, ...], faults: list[Fault]) -> tuple[Field, ...]:
@@ -307,8 +313,10 @@ def _side_to_dict(fields: tuple[Field, ...]) -> dict[str, Any]:
 
 def _is_field(entry: object) -> bool:
     """Whether this is one field's entry: so a model may have an input that is called ``input_schema``."""
-    return isinstance(entry, Mapping) and ("var_type" in entry or "index" in entry) and not isinstance(
-        entry.get("var_type"), Mapping
+    return (
+        isinstance(entry, Mapping)
+        and ("var_type" in entry or "index" in entry)
+        and not isinstance(entry.get("var_type"), Mapping)
     )
 
 

@@ -14,7 +14,8 @@ from tensortrigger_backend.domain.errors import Unavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-_WRITING = "tensortrigger_writing"
+WRITING = "tensortrigger_writing"
+"""Execution option of connections that will write."""
 
 
 class Database:
@@ -45,7 +46,7 @@ class Database:
         otherwise fail half-way because another writer came between.
         """
         with _translated(), self.engine.connect() as connection:
-            connection = connection.execution_options(**{_WRITING: True})
+            connection = connection.execution_options(**{WRITING: True})
             with connection.begin():
                 yield connection
 
@@ -99,5 +100,5 @@ def _prepare_sqlite(dbapi: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writing = connection.get_execution_options().get(_WRITING, False)
+    writing = connection.get_execution_options().get(WRITING, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

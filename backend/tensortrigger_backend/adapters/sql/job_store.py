@@ -54,6 +54,8 @@ class SqlJobStore:
                     upload_key=job.upload_key,
                     upload_size=job.upload_size,
                     columns=list(job.columns),
+                    output_columns=[[name, list(flat)] for name, flat in job.output_columns.items()],
+                    named_outputs=job.named_outputs,
                     rows_total=job.rows_total,
                     created=job.created,
                     last_updated=job.created,
@@ -136,9 +138,7 @@ class SqlJobStore:
                 return None
             row = connection.execute(
                 update(partitions)
-                .where(
-                    _is(wake_up.job_id, wake_up.partition), free, partitions.c.attempts < MAX_ATTEMPTS
-                )
+                .where(_is(wake_up.job_id, wake_up.partition), free, partitions.c.attempts < MAX_ATTEMPTS)
                 .values(
                     state=_CLAIMED,
                     worker=worker,
@@ -212,7 +212,11 @@ class SqlJobStore:
                 update(partitions)
                 .where(_holds(claim))
                 .values(
-                    state=_FAILED if failed else _QUEUED, lease_until=None, worker=None, error=reason, told=now
+                    state=_FAILED if failed else _QUEUED,
+                    lease_until=None,
+                    worker=None,
+                    error=reason,
+                    told=now,
                 )
             )
             if released.rowcount != 1:
@@ -240,18 +244,17 @@ class SqlJobStore:
                 for row in connection.execute(query)
             ]
 
+    def all_done(self, job_id: str) -> bool:
+        """See ``JobStore.all_done``."""
+        with self._database.read() as connection:
+            return connection.execute(_complete().where(jobs.c.job_id == job_id)).scalar() is not None
+
     def finish(self, job_id: str, now: float) -> bool:
         """See ``JobStore.finish``."""
         with self._database.write() as connection:
             finished = connection.execute(
                 update(jobs)
-                .where(
-                    jobs.c.job_id == job_id,
-                    jobs.c.state.in_(_OPEN),
-                    ~select(partitions.c.number)
-                    .where(partitions.c.job_id == jobs.c.job_id, partitions.c.state != _DONE)
-                    .exists(),
-                )
+                .where(jobs.c.job_id == job_id, jobs.c.job_id.in_(_complete()))
                 .values(state=str(JobState.SUCCEEDED), finished=now, last_updated=now)
             )
             return finished.rowcount == 1
@@ -275,7 +278,9 @@ class SqlJobStore:
             if not job.state.final:
                 return job
             if job.state is not JobState.FAILED:
-                raise InvalidJobState(f"Invalid job state: only a failed job can be retried, this one {job.state}.")
+                raise InvalidJobState(
+                    f"Invalid job state: only a failed job can be retried, this one {job.state}."
+                )
             again = connection.execute(
                 update(partitions)
                 .where(partitions.c.job_id == job_id, partitions.c.state != _DONE)
@@ -319,12 +324,8 @@ class SqlJobStore:
 
     def complete_unfinished(self) -> list[str]:
         """See ``JobStore.complete_unfinished``."""
-        pending = select(partitions.c.number).where(
-            partitions.c.job_id == jobs.c.job_id, partitions.c.state != _DONE
-        )
-        query = select(jobs.c.job_id).where(jobs.c.state == str(JobState.RUNNING), ~pending.exists())
         with self._database.read() as connection:
-            return list(connection.execute(query).scalars())
+            return list(connection.execute(_complete()).scalars())
 
     def abandon(self, workers: Sequence[str]) -> int:
         """See ``JobStore.abandon``."""
@@ -342,12 +343,6 @@ class SqlJobStore:
         with self._database.read() as connection:
             return [worker for worker in connection.execute(query).scalars() if worker]
 
-    def upload_needed(self, job_id: str) -> bool:
-        """Whether a job with this id exists, so that its upload is not an orphan."""
-        with self._database.read() as connection:
-            query = select(jobs.c.job_id).where(jobs.c.job_id == job_id)
-            return connection.execute(query).scalar() is not None
-
 
 def _is(job_id: str, number: int) -> Any:
     return and_(partitions.c.job_id == job_id, partitions.c.number == number)
@@ -360,6 +355,14 @@ def _holds(claim: Claim) -> Any:
         partitions.c.state == _CLAIMED,
         partitions.c.fence == claim.fence,
     )
+
+
+def _complete() -> Any:
+    """Ids of open jobs all of whose partitions are done."""
+    pending = select(partitions.c.number).where(
+        partitions.c.job_id == jobs.c.job_id, partitions.c.state != _DONE
+    )
+    return select(jobs.c.job_id).where(jobs.c.state.in_(_OPEN), ~pending.exists())
 
 
 def _job_open(job_id: str) -> Any:
@@ -428,6 +431,8 @@ def _job(connection: Connection, job_id: str, owner: str | None = None) -> Job:
         upload_key=row.upload_key,
         upload_size=row.upload_size,
         columns=tuple(row.columns),
+        output_columns=dict(row.output_columns),
+        named_outputs=row.named_outputs,
         rows_total=row.rows_total,
         created=row.created,
         last_updated=row.last_updated,

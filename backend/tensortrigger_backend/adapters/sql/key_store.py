@@ -93,9 +93,7 @@ class SqlKeyStore:
     def ticket(self, ticket_id: str) -> TicketRecord | None:
         """See ``KeyStore.ticket``."""
         with self._database.read() as connection:
-            row = connection.execute(
-                select(tickets).where(tickets.c.ticket_id == ticket_id)
-            ).one_or_none()
+            row = connection.execute(select(tickets).where(tickets.c.ticket_id == ticket_id)).one_or_none()
         if row is None:
             return None
         return TicketRecord(

@@ -36,9 +36,7 @@ class SqlModelStore:
                 before = find(connection, version.owner, _KIND, idempotency)
                 if before is not None:
                     return _version(_row(connection, before))
-                remember(
-                    connection, version.owner, _KIND, idempotency, version.model_id, version.created
-                )
+                remember(connection, version.owner, _KIND, idempotency, version.model_id, version.created)
             connection.execute(
                 insert(model_versions).values(
                     model_id=version.model_id,
@@ -139,9 +137,7 @@ class SqlModelStore:
                 .returning(model_names.c.latest)
             ).scalar()
             if bumped is None:
-                connection.execute(
-                    insert(model_names).values(owner=row.owner, name=row.name, latest=1)
-                )
+                connection.execute(insert(model_names).values(owner=row.owner, name=row.name, latest=1))
                 bumped = 1
             connection.execute(
                 update(model_versions)

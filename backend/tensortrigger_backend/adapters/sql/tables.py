@@ -65,6 +65,8 @@ jobs = Table(
     Column("upload_key", Text, nullable=False),
     Column("upload_size", BigInteger, nullable=False),
     Column("columns", JSON, nullable=False),
+    Column("output_columns", JSON, nullable=False),
+    Column("named_outputs", Boolean, nullable=False),
     Column("rows_total", BigInteger, nullable=False),
     Column("created", Float, nullable=False),
     Column("started", Float),

@@ -41,6 +41,8 @@ def upgrade() -> None:
         sa.Column("upload_key", sa.Text(), nullable=False),
         sa.Column("upload_size", sa.BigInteger(), nullable=False),
         sa.Column("columns", sa.JSON(), nullable=False),
+        sa.Column("output_columns", sa.JSON(), nullable=False),
+        sa.Column("named_outputs", sa.Boolean(), nullable=False),
         sa.Column("rows_total", sa.BigInteger(), nullable=False),
         sa.Column("created", sa.Float(), nullable=False),
         sa.Column("started", sa.Float(), nullable=True),

@@ -1,0 +1,15 @@
+"""``python -m tensortrigger_backend``: the server commands, without the kernel package."""
+
+import argparse
+import sys
+
+from tensortrigger_backend import __version__, cli
+
+parser = argparse.ArgumentParser(prog="tensortrigger_backend", description="The TensorTrigger Lab backend.")
+parser.add_argument("--version", action="version", version=__version__)
+subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+cli.register_serve(subparsers)
+cli.register_migrate(subparsers)
+cli.register_keys(subparsers)
+arguments = parser.parse_args()
+sys.exit(arguments.run(arguments))

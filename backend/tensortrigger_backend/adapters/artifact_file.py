@@ -1,0 +1,130 @@
+"""What is a canonical servable on disk? One deterministic zip, stored without compression.
+
+manifest.json          format version, engine, signature, versions, largest deviation
+config.json            the allow-listed Keras config, architecture only
+weights.safetensors    plain weights, named by layer
+model.onnx             the graph, where ONNX Runtime is the engine
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tensortrigger_backend.domain.errors import Unavailable
+from tensortrigger_backend.domain.publishing import ONNX, TENSORFLOW
+from tensortrigger_backend.domain.tensors import Signature
+
+FORMAT_VERSION = 1
+
+MANIFEST = "manifest.json"
+CONFIG = "config.json"
+WEIGHTS = "weights.safetensors"
+GRAPH = "model.onnx"
+
+_MEMBERS = {MANIFEST, CONFIG, WEIGHTS, GRAPH}
+# The earliest time that a zip can tell: the same members give the same bytes whenever they are written.
+_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What the artifact says about itself.
+
+    Attributes:
+        engine: ``onnxruntime`` or ``tensorflow``.
+        engine_reason: why it is not ONNX Runtime, where it is not.
+        versions: package name to version, of what made it.
+        max_deviation: the largest |y - y0| against the original; None in a draft that is not verified yet.
+    """
+
+    engine: str
+    signature: Signature
+    engine_reason: str | None = None
+    versions: Mapping[str, str] | None = None
+    max_deviation: float | None = None
+    parameters: int | None = None
+
+    def to_json(self) -> bytes:
+        """The bytes of ``manifest.json``."""
+        members = {
+            "format_version": FORMAT_VERSION,
+            "engine": self.engine,
+            "engine_reason": self.engine_reason,
+            "signature": self.signature.to_dict(),
+            "versions": dict(self.versions or {}),
+            "max_deviation": self.max_deviation,
+            "parameters": self.parameters,
+        }
+        return json.dumps(members, indent=1, sort_keys=True).encode()
+
+
+def write_artifact(target: Path, manifest: Manifest, members: Mapping[str, bytes]) -> None:
+    """Write the servable at ``target``: complete under another name first, then renamed."""
+    unfinished = target.with_name(target.name + ".part")
+    contents = {**members, MANIFEST: manifest.to_json()}
+    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(contents):
+            entry = zipfile.ZipInfo(name, _TIMESTAMP)
+            entry.external_attr = 0o600 << 16
+            archive.writestr(entry, contents[name])
+    unfinished.replace(target)
+
+
+def read_manifest(artifact: Path) -> Manifest:
+    """Read what the servable at ``artifact`` says about itself.
+
+    Raises:
+        Unavailable: it is damaged, missing, or of another format version.
+    """
+    try:
+        members = json.loads(read_member(artifact, MANIFEST))
+        version = members["format_version"]
+        if version != FORMAT_VERSION:
+            raise Unavailable(
+                f"The servable has format version {version}, this server reads {FORMAT_VERSION}; "
+                "publish the model again."
+            )
+        engine = members["engine"]
+        if engine not in (ONNX, TENSORFLOW):
+            raise Unavailable(f"The servable asks for an unknown engine {engine!r}; publish the model again.")
+        return Manifest(
+            engine=engine,
+            signature=Signature.from_dict(members["signature"]),
+            engine_reason=members.get("engine_reason"),
+            versions=members.get("versions"),
+            max_deviation=members.get("max_deviation"),
+            parameters=members.get("parameters"),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unavailable("The servable's manifest is damaged; publish the model again.") from error
+
+
+def read_member(artifact: Path, name: str) -> bytes:
+    """The bytes of one member.
+
+    Raises:
+        Unavailable: it is damaged or missing.
+    """
+    try:
+        with zipfile.ZipFile(artifact) as archive:
+            return archive.read(name)
+    except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise Unavailable("The servable is damaged or missing; publish the model again.") from error
+
+
+def read_members(artifact: Path) -> dict[str, bytes]:
+    """Every member but the manifest, by name.
+
+    Raises:
+        Unavailable: it is damaged or missing.
+    """
+    try:
+        with zipfile.ZipFile(artifact) as archive:
+            names = set(archive.namelist()) & _MEMBERS
+        return {name: read_member(artifact, name) for name in sorted(names - {MANIFEST})}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise Unavailable("The servable is damaged or missing; publish the model again.") from error

@@ -1,0 +1,40 @@
+"""Which engine opens a servable? The one that its manifest names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tensortrigger_backend.adapters.artifact_file import GRAPH, read_manifest, read_member
+from tensortrigger_backend.adapters.engine_onnx import OnnxServable
+from tensortrigger_backend.adapters.engine_tensorflow import TensorFlowEngine
+from tensortrigger_backend.domain.publishing import ONNX
+from tensortrigger_backend.ports import Servable
+
+
+class Engines:
+    """ONNX Runtime in this process, TensorFlow in a guest process that starts when something needs it.
+
+    Args:
+        tensorflow: the second engine; closed with this one.
+        intra_op_threads: threads that one ONNX inference may use.
+    """
+
+    def __init__(self, tensorflow: TensorFlowEngine, *, intra_op_threads: int = 1) -> None:
+        self._tensorflow = tensorflow
+        self._intra_op_threads = intra_op_threads
+
+    def load(self, artifact: Path) -> Servable:
+        """Open the servable file at ``artifact``; it may be removed once this returns.
+
+        Raises:
+            Unavailable: it is damaged, or of a format version that this server does not read.
+        """
+        manifest = read_manifest(artifact)
+        if manifest.engine == ONNX:
+            graph = read_member(artifact, GRAPH)
+            return OnnxServable(graph, manifest.signature, intra_op_threads=self._intra_op_threads)
+        return self._tensorflow.load(artifact)
+
+    def close(self) -> None:
+        """End the TensorFlow process, if there is one. Safe to repeat."""
+        self._tensorflow.close()

@@ -1,0 +1,1 @@
+"""The HTTP face: routes that translate, call one use case, and translate back."""

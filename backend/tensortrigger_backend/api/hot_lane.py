@@ -1,0 +1,370 @@
+"""The predict routes answered below the framework, for as long as nothing is unusual.
+
+A subclass of uvicorn's protocol recognises ``POST /tensor/run`` and ``/tensor/run/batch`` as soon as their
+headers are in. If the key is known, the model is in memory and the body is what the schema says, the answer
+is written straight to the socket. Anything else - an unknown key, a first call, a fault - is handed, with the
+body as it came, to the application, which is the only place that words an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from operator import itemgetter
+from time import perf_counter
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from tensortrigger_backend.api.app import OLD_PREFIX, Recorder
+from tensortrigger_backend.api.auth import USER_HEADER, host_allowed, token_of
+from tensortrigger_backend.api.native_run import RUN, RUN_BATCH
+from tensortrigger_backend.domain.access import Principal, Scope
+from tensortrigger_backend.domain.errors import Unauthenticated, Unavailable
+from tensortrigger_backend.services.batcher import Outputs
+from tensortrigger_backend.services.core import Core
+from tensortrigger_backend.services.model_cache import Resident
+
+MAX_BODY: Final = 1 << 20
+"""Larger bodies go the ordinary way."""
+WATCH_EVERY: Final = 1.0
+"""Seconds between two looks at whether a client is too slow."""
+
+Vector = dict[str, float] | list[float]
+
+
+class RunBody(msgspec.Struct):
+    """A request for one vector, as the fast decoder reads it."""
+
+    input_vector: Vector
+    model_id: str | None = None
+    model: str | None = None
+    inputs: msgspec.UnsetType = msgspec.UNSET
+
+
+class RunBatchBody(msgspec.Struct):
+    """A request for several vectors, as the fast decoder reads it."""
+
+    input_vectors: list[Vector]
+    model_id: str | None = None
+    model: str | None = None
+    inputs: msgspec.UnsetType = msgspec.UNSET
+
+
+class HotLane:
+    """What all connections of one server share.
+
+    Args:
+        header_timeout, body_timeout: seconds that a client may take for its headers, or without sending a
+            byte of a body that is due.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        metrics: Recorder,
+        allowed_hosts: frozenset[str] | None,
+        trusted_proxy: bool,
+        header_timeout: float,
+        body_timeout: float,
+    ) -> None:
+        self.core = core
+        self.metrics = metrics
+        self.allowed_hosts = allowed_hosts
+        self.trusted_proxy = trusted_proxy
+        self.header_timeout = header_timeout
+        self.body_timeout = body_timeout
+        self.decoders = {
+            (prefix + path).encode(): (path, msgspec.json.Decoder(shape))
+            for prefix in ("", OLD_PREFIX)
+            for path, shape in ((RUN, RunBody), (RUN_BATCH, RunBatchBody))
+        }
+        self.encode = msgspec.json.Encoder().encode
+
+    def principal(self, headers: list[tuple[bytes, bytes]]) -> Principal | None:
+        """The caller, if every header is an ordinary one; None sends the request the other way."""
+        ordinary = self.allowed_hosts is None
+        for name, value in headers:
+            if name == b"content-type":
+                if not value.startswith(b"application/json"):
+                    return None
+            elif name == b"host":
+                ordinary = host_allowed(value.decode("latin-1"), self.allowed_hosts)
+            elif name in (b"transfer-encoding", b"expect", b"content-encoding", b"upgrade") or (name == b"content-length" and int(value) > MAX_BODY) or (self.trusted_proxy and name == USER_HEADER.encode()):
+                return None
+        if not ordinary:
+            return None
+        try:
+            known = self.core.gatekeeper.recall(token_of(headers))
+        except Unauthenticated:
+            return None
+        return known if known is not None and Scope.RUN in known.scopes else None
+
+    def vectors(
+        self, owner: str, path: str, decoder: msgspec.json.Decoder[Any], body: bytes
+    ) -> tuple[Resident, npt.NDArray[Any]] | None:
+        """The resident model and the checked vectors, shape (n, inputs); None sends the request the other way."""
+        try:
+            request = decoder.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        resident = self.core.cache.recall(owner, request.model_id, request.model)
+        if resident is None or resident.schema is None:
+            return None
+        rows = [request.input_vector] if path == RUN else request.input_vectors
+        vectors = stacked(rows, resident)
+        return None if vectors is None else (resident, vectors)
+
+    def answer(self, resident: Resident, outputs: Outputs, single: bool) -> bytes:
+        """The body of the answer."""
+        schema = resident.schema
+        non_finite = 0
+        lists = {}
+        for name, values in outputs.items():
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                non_finite += int((~np.isfinite(values)).sum())
+            lists[name] = values.tolist()
+        rows: list[Any]
+        if len(lists) > 1:
+            rows = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+        else:
+            (rows,) = lists.values()
+            if schema is not None and schema.outputs:
+                names = schema.output_names
+                rows = [dict(zip(names, row, strict=True)) for row in rows]
+        output = self.encode(rows[0] if single else rows)
+        tail = f',"model_id":"{resident.version.model_id}"'
+        if non_finite:
+            tail += f',"non_finite":{non_finite}'
+        return b'{"http_code":200,"output":' + output + tail.encode() + b"}"
+
+
+def stacked(rows: list[Vector], resident: Resident) -> npt.NDArray[Any] | None:
+    """Vectors in schema order and the model's dtype; None if anything about them is wrong.
+
+    Args:
+        rows: each ``{name: number}`` or a list in schema order.
+    """
+    names = resident.names
+    width = len(names)
+    flat: list[float] = []
+    pick = itemgetter(*names) if width > 1 else None
+    try:
+        for row in rows:
+            if len(row) != width:
+                return None
+            if isinstance(row, list):
+                flat += row
+            elif pick is None:
+                flat.append(row[names[0]])
+            else:
+                flat += pick(row)
+    except KeyError:
+        return None
+    if not flat:
+        return None
+    exact = np.array(flat, np.float64).reshape(-1, width)
+    if resident.whole is not None:
+        whole = exact[:, resident.whole]
+        if (whole != np.trunc(whole)).any():
+            return None
+    if resident.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            vectors = exact.astype(resident.dtype)
+        # The decoder lets no NaN and no infinity in, but a number may be too large for the dtype.
+        return vectors if np.isfinite(vectors).all() else None
+    if (exact != np.trunc(exact)).any():
+        return None
+    limits = np.iinfo(resident.dtype)
+    if exact.min() < limits.min or exact.max() > limits.max:
+        return None
+    return exact.astype(resident.dtype)
+
+
+class HotCycle:
+    """One request on the hot lane, in the shape that uvicorn's protocol expects of a request in work."""
+
+    __slots__ = (
+        "body",
+        "decoder",
+        "disconnected",
+        "keep_alive",
+        "message_event",
+        "more_body",
+        "path",
+        "principal",
+        "response_complete",
+        "scope",
+        "started",
+        "url",
+    )
+
+    def __init__(
+        self,
+        principal: Principal,
+        path: str,
+        decoder: msgspec.json.Decoder[Any],
+        url: bytes,
+        scope: Any,
+        keep_alive: bool,
+    ) -> None:
+        self.principal = principal
+        self.path = path
+        self.decoder = decoder
+        self.url = url
+        self.scope = scope
+        self.keep_alive = keep_alive
+        self.body = bytearray()
+        self.more_body = True
+        self.disconnected = False
+        self.response_complete = False
+        self.message_event = _NO_EVENT
+        self.started = 0.0
+
+
+class _NoEvent:
+    """Nobody awaits a hot request."""
+
+    def set(self) -> None:
+        """Do nothing."""
+
+
+_NO_EVENT: Final = _NoEvent()
+
+_HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\ncontent-length: "
+
+
+class HotLaneProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with a lane of its own for the predict routes, and a limit for slow clients."""
+
+    lane: HotLane
+    cycle: Any
+    _due_since: float | None = None
+    _reading_body: bool = False
+    _watch: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._due_since = self.loop.time()
+        self._watch = self.loop.call_later(WATCH_EVERY, self._look_at_client)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._reading_body:
+            self._due_since = self.loop.time()
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        self._due_since = self.loop.time()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._reading_body = True
+        known = self.lane.decoders.get(self.url)
+        idle = self.cycle is None or self.cycle.response_complete
+        # A request behind another one that is still in work keeps its place in uvicorn's own line.
+        # Nor may answers pile up for a client that does not read them.
+        if known is not None and idle and not self.flow.write_paused and self.parser.get_method() == b"POST":
+            principal = self.lane.principal(self.headers)
+            if principal is not None and self.parser.get_http_version() == "1.1":
+                self.cycle = HotCycle(
+                    principal, *known, self.url, self.scope, self.parser.should_keep_alive()
+                )
+                return
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if isinstance(self.cycle, HotCycle):
+            self.cycle.body += body
+            return
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._due_since = None
+        self._reading_body = False
+        if isinstance(self.cycle, HotCycle):
+            self.cycle.more_body = False
+            self._answer(self.cycle)
+            return
+        super().on_message_complete()
+
+    def _answer(self, cycle: HotCycle) -> None:
+        lane = self.lane
+        cycle.started = perf_counter()
+        found = lane.vectors(cycle.principal.owner, cycle.path, cycle.decoder, bytes(cycle.body))
+        if found is None:
+            self._hand_over(cycle)
+            return
+        resident, vectors = found
+        assert resident.batcher is not None
+        single = cycle.path == RUN
+
+        def done(outputs: Outputs | None, error: BaseException | None) -> None:
+            if cycle.disconnected or self.transport.is_closing():
+                cycle.response_complete = True
+            elif outputs is None:
+                self._hand_over(cycle)
+            else:
+                self._write(cycle, lane.answer(resident, outputs, single))
+
+        try:
+            resident.batcher.submit(vectors, done)
+        except Unavailable:
+            self._hand_over(cycle)
+
+    def _write(self, cycle: HotCycle, body: bytes) -> None:
+        ending = b"\r\n\r\n" if cycle.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        self.transport.write(_HEAD + str(len(body)).encode() + ending + body)
+        cycle.response_complete = True
+        self.lane.metrics.answered(cycle.path, 200, perf_counter() - cycle.started)
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def _hand_over(self, cycle: HotCycle) -> None:
+        """Let the application answer, with the body that was read here."""
+        path = cycle.url.decode("ascii")
+        cycle.scope.update(method="POST", path=path, raw_path=cycle.url, query_string=b"")
+        handed = RequestResponseCycle(
+            scope=cycle.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=cycle.keep_alive,
+            on_response=self.on_response_complete,
+        )
+        handed.body = cycle.body
+        handed.more_body = False
+        handed.message_event.set()
+        if self.cycle is cycle:
+            self.cycle = handed
+        cycle.response_complete = True
+        self._start_asgi_task(handed, self.app)
+
+    def _look_at_client(self) -> None:
+        """Close a connection whose client has been due for too long."""
+        if self.transport.is_closing():
+            return
+        due = self._due_since
+        limit = self.lane.body_timeout if self._reading_body else self.lane.header_timeout
+        # Reading that we paused ourselves is not the client's fault.
+        if due is not None and self.loop.time() - due > limit and not self.flow.read_paused:
+            self.transport.close()
+            return
+        self._watch = self.loop.call_later(WATCH_EVERY, self._look_at_client)
+
+
+def protocol_class(lane: HotLane) -> type[HotLaneProtocol]:
+    """The protocol bound to one server's lane, as ``uvicorn.Config(http=...)`` takes it."""
+    return type("BoundHotLaneProtocol", (HotLaneProtocol,), {"lane": lane})

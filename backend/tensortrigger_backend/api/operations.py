@@ -1,0 +1,65 @@
+"""Health, readiness, metrics and tickets."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from starlette.responses import Response
+
+from tensortrigger_backend import __version__
+from tensortrigger_backend.api.auth import Caller, CoreOf
+from tensortrigger_backend.api.native_models import timestamp
+from tensortrigger_backend.api.reading import json_object, member, text_member
+from tensortrigger_backend.api.shapes import PROBLEMS, MessageAnswer, TicketRequest, takes
+from tensortrigger_backend.domain.errors import Fault, InvalidInput
+
+router = APIRouter(tags=["operations"], responses=PROBLEMS)
+
+
+@router.get("/health_check", responses={200: {"model": MessageAnswer}})
+async def health_check() -> Response:
+    """Whether the service runs. No key needed."""
+    return JSONResponse({"http_code": 200, "message": "Service running"})
+
+
+@router.get("/health")
+async def health() -> Response:
+    """Whether the event loop is alive, and which version answers. No key needed."""
+    return JSONResponse({"http_code": 200, "status": "ok", "version": __version__})
+
+
+@router.get("/ready")
+async def ready(request: Request) -> Response:
+    """200 when requests are welcome, 503 while the server starts or drains. No key needed."""
+    if request.app.state.draining():
+        return JSONResponse(
+            {"http_code": 503, "ready": False, "message": "Draining"}, 503, {"Retry-After": "2"}
+        )
+    return JSONResponse({"http_code": 200, "ready": True})
+
+
+@router.get("/metrics", response_class=Response)
+def metrics(request: Request, core: CoreOf, caller: Caller) -> Response:
+    """Counters in Prometheus' text format."""
+    exposed = request.app.state.metrics.exposed(core.queue_depth())
+    return Response(exposed, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@router.post("/tickets", status_code=201, openapi_extra=takes(TicketRequest))
+async def tickets(request: Request, core: CoreOf, caller: Caller) -> Response:
+    """Mint a single-use, short-lived ticket to publish to one name; send it as `Authorization: Bearer`."""
+    body = await json_object(request, request.app.state.settings.max_json)
+    member(body, "model")
+    name = text_member(body, "model") or ""
+    lifetime = body.get("expires_in", 300)
+    if isinstance(lifetime, bool) or not isinstance(lifetime, int | float):
+        raise InvalidInput.of(
+            Fault(("expires_in",), "type", "expires_in must be a number of seconds.", "number")
+        )
+    token, record = await asyncio.to_thread(core.gatekeeper.mint_ticket, caller, name, float(lifetime))
+    return JSONResponse(
+        {"http_code": 201, "ticket": token, "model": record.model_name, "expires": timestamp(record.expires)},
+        201,
+    )

@@ -1,0 +1,155 @@
+"""Read request bodies within limits, as strict JSON, base64 or a stream."""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import msgspec
+from fastapi import Request
+
+from tensortrigger_backend.domain.errors import Fault, InvalidInput, PayloadTooLarge, UnsupportedMedia
+from tensortrigger_backend.ports import Idempotency
+
+_BASE64_STEP = 1 << 20
+"""Characters decoded at a time: a multiple of four."""
+_KEY_LIMIT = 255
+
+
+async def stream(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """The body as it comes in.
+
+    Raises:
+        PayloadTooLarge: it is longer than ``limit`` bytes, announced or counted.
+    """
+    announced = request.headers.get("content-length", "")
+    too_large = PayloadTooLarge(f"The body is over the limit of {limit} bytes.")
+    if announced.isdigit() and int(announced) > limit:
+        raise too_large
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise too_large
+        yield chunk
+
+
+async def json_object(request: Request, limit: int) -> dict[str, Any]:
+    """A JSON object from the body.
+
+    A web page of another origin cannot send this content type without asking first, so demanding it keeps
+    such pages from using a backend that listens on loopback without keys.
+
+    Raises:
+        UnsupportedMedia: the content type is not JSON.
+        PayloadTooLarge: as ``stream``.
+        InvalidInput: not JSON, not an object, or nested too deep.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise UnsupportedMedia(f"Send Content-Type: application/json, not {media_type[:80] or 'none'!r}.")
+    body = bytearray()
+    async for chunk in stream(request, limit):
+        body += chunk
+    return parse_object(body)
+
+
+def parse_object(body: bytes | bytearray) -> dict[str, Any]:
+    """A JSON object from bytes. Raises InvalidInput."""
+    try:
+        members = msgspec.json.decode(body)
+    except RecursionError:
+        raise _malformed("json_depth", "The JSON is nested too deep.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _malformed("json", f"The body is not valid JSON: {error}.") from None
+    if not isinstance(members, dict):
+        raise _malformed("json_type", "The body must be a JSON object.")
+    return members
+
+
+def member(members: dict[str, Any], name: str) -> Any:
+    """A required member. Raises InvalidInput when it is missing."""
+    if members.get(name) is None:
+        raise InvalidInput.of(Fault((name,), "missing", f"Member {name!r} is missing.", name, "nothing"))
+    return members[name]
+
+
+def text_member(members: dict[str, Any], name: str) -> str | None:
+    """An optional string member. Raises InvalidInput when it is something else."""
+    value = members.get(name)
+    if value is not None and not isinstance(value, str):
+        raise InvalidInput.of(
+            Fault((name,), "type", f"{name} must be a string.", "string", type(value).__name__)
+        )
+    return value
+
+
+def base64_member(members: dict[str, Any], name: str, limit: int) -> Iterator[bytes]:
+    """The bytes of a data URL or of bare base64, decoded block by block.
+
+    Raises:
+        InvalidInput: missing, no string, or no base64.
+        PayloadTooLarge: more than ``limit`` characters.
+    """
+    content = member(members, name)
+    if not isinstance(content, str):
+        raise InvalidInput.of(
+            Fault(
+                (name,), "type", f"{name} must be a string.", "base64 or a data URL", type(content).__name__
+            )
+        )
+    if len(content) > limit:
+        raise PayloadTooLarge(f"{name} is over the limit of {limit} base64 characters.")
+    start = 0
+    if content.startswith("data:"):
+        comma = content.find(",", 0, 256)
+        if comma < 0 or not content[:comma].endswith(";base64"):
+            raise InvalidInput.of(
+                Fault(
+                    (name,), "data_url", f"{name} is a data URL without base64.", "data:<mime>;base64,<bytes>"
+                )
+            )
+        start = comma + 1
+    if "\n" in content:
+        # Line breaks are usual in base64 that was wrapped for mail, and mean nothing.
+        content, start = content[start:].replace("\r", "").replace("\n", ""), 0
+    return _decoded(content, start, name)
+
+
+def _decoded(content: str, start: int, name: str) -> Iterator[bytes]:
+    for at in range(start, len(content), _BASE64_STEP):
+        try:
+            yield binascii.a2b_base64(content[at : at + _BASE64_STEP], strict_mode=True)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidInput.of(
+                Fault(
+                    (name,), "base64", f"{name} is not valid base64: {error}.", "base64", "other characters"
+                )
+            ) from None
+
+
+def idempotency(request: Request, *told: str) -> Idempotency | None:
+    """The request's ``Idempotency-Key``, bound to what makes two requests the same.
+
+    Raises:
+        InvalidInput: the key is empty, too long or not printable.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 0 < len(key) <= _KEY_LIMIT or not key.isprintable():
+        raise InvalidInput.of(
+            Fault(
+                ("Idempotency-Key",),
+                "idempotency_key",
+                f"Idempotency-Key must have 1 to {_KEY_LIMIT} printable characters.",
+            )
+        )
+    digest = hashlib.sha256("\0".join((request.url.path, *told)).encode())
+    return Idempotency(key, digest.hexdigest())
+
+
+def _malformed(code: str, message: str) -> InvalidInput:
+    return InvalidInput.of(Fault(("body",), code, message, "a JSON object"))

@@ -1,0 +1,215 @@
+"""The bodies of the native API, as OpenAPI 3.1 shows them.
+
+Bodies are read and checked by the domain, which names field and row; these models describe them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import models_json_schema
+
+TEMPLATE = "#/components/schemas/{model}"
+
+
+class FieldEntry(BaseModel):
+    """One named number of a vector."""
+
+    var_type: str = Field(description="INT or FLOAT, any case.")
+    index: int = Field(ge=0, description="Place in the vector.")
+
+
+class SchemaSides(BaseModel):
+    """Names and places of a model's inputs and, if wanted, outputs."""
+
+    input_schema: dict[str, FieldEntry]
+    output_schema: dict[str, FieldEntry] | None = None
+
+
+class NewModel(BaseModel):
+    """An upload."""
+
+    model_config = ConfigDict(
+        protected_namespaces=(),
+        json_schema_extra={
+            "example": {
+                "model_name": "Churn",
+                "model_description": "Leaves within a month?",
+                "model_content": "data:application/octet-stream;base64,iUhERg0KGgo...",
+                "model_schema": {
+                    "tenure": {"var_type": "INT", "index": 0},
+                    "charges": {"var_type": "FLOAT", "index": 1},
+                },
+            }
+        },
+    )
+    model_name: str = Field(description="A human title; the name is made from it unless `name` is given.")
+    model_description: str = ""
+    model_content: str = Field(description="HDF5 or .keras, as a data URL or bare base64.")
+    model_schema: dict[str, FieldEntry] | SchemaSides | None = Field(
+        default=None, description="Left out: the signature is inferred."
+    )
+    name: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
+
+
+class ModelRef(BaseModel):
+    """Which model: by the id of a version, or by name."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    model_id: str | None = None
+    model: str | None = Field(default=None, description="`name` (its latest version) or `name/3`.")
+
+
+class RunRequest(ModelRef):
+    """One vector, or tensors with their batch axis."""
+
+    input_vector: dict[str, float] | list[float] | None = None
+    inputs: Any = Field(
+        default=None, description="A nested list, or `{name: nested list}`, with the batch axis."
+    )
+
+
+class RunBatchRequest(ModelRef):
+    """Several vectors, or tensors with their batch axis."""
+
+    input_vectors: list[dict[str, float] | list[float]] | None = None
+    inputs: Any = None
+
+
+class ScoreRequest(ModelRef):
+    """A CSV to score in the background."""
+
+    input_data: str = Field(description="`data:text/csv;base64,...`")
+
+
+class TicketRequest(BaseModel):
+    """A single-use right to publish to one name."""
+
+    model: str
+    expires_in: float = Field(default=300, gt=0, le=3600, description="Seconds.")
+
+
+class Answered(BaseModel):
+    """The part of every answer."""
+
+    http_code: int
+
+
+class RunAnswer(Answered):
+    """Outputs: a list, an object where names were declared, or nested lists for tensors."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    output: Any
+    model_id: str
+    non_finite: int | None = Field(default=None, description="How many values became null, if any.")
+
+
+class PublishAnswer(Answered):
+    """A version that is ready (201), or still being checked (202)."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    message: str
+    model_id: str
+    name: str
+    version: int | None
+    state: str
+    model: dict[str, Any]
+
+
+class ModelAnswer(Answered):
+    """One model version."""
+
+    model: dict[str, Any]
+
+
+class ModelsAnswer(Answered):
+    """A page of model versions."""
+
+    models: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class JobCreated(Answered):
+    """A job was accepted."""
+
+    message: str
+    job_id: str
+
+
+class JobAnswer(Answered):
+    """One job."""
+
+    job: dict[str, Any]
+
+
+class JobsAnswer(Answered):
+    """A page of jobs."""
+
+    jobs: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class ResultsAnswer(Answered):
+    """Outputs in row order; null for a rejected row."""
+
+    results: list[Any]
+
+
+class RejectsAnswer(Answered):
+    """Rows that could not be scored."""
+
+    rejects: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class MessageAnswer(Answered):
+    """Done."""
+
+    message: str
+
+
+class FaultEntry(BaseModel):
+    """One thing wrong with an input."""
+
+    loc: list[str | int]
+    code: str
+    message: str
+    expected: str | None = None
+    got: str | None = None
+    row: int | None = None
+    remedy: str | None = None
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details, and the native API's two members."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    http_code: int
+    message: str
+    errors: list[FaultEntry] | None = None
+
+
+REQUESTS = (NewModel, RunRequest, RunBatchRequest, ScoreRequest, TicketRequest)
+
+
+def request_schemas() -> dict[str, Any]:
+    """Schemas of the request bodies, for ``components/schemas``."""
+    _, document = models_json_schema([(shape, "validation") for shape in REQUESTS], ref_template=TEMPLATE)
+    schemas: dict[str, Any] = document["$defs"]
+    return schemas
+
+
+def takes(shape: type[BaseModel]) -> dict[str, Any]:
+    """OpenAPI's ``requestBody`` for a JSON body of this shape."""
+    schema = {"$ref": TEMPLATE.format(model=shape.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Problem, "description": "What is wrong, and where."}
+}

@@ -1,0 +1,1 @@
+"""What runs inside the guest process that has TensorFlow: check, rebuild, verify one untrusted model."""

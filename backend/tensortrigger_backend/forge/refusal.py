@@ -1,0 +1,29 @@
+"""How does a stage of the forge say no? By raising what the verdict will show."""
+
+from __future__ import annotations
+
+from tensortrigger_backend.domain.errors import Fault
+
+MODEL = "model_content"
+SCHEMA = "model_schema"
+"""Where the caller put what is judged: the first part of every fault's path."""
+
+
+class Refused(Exception):
+    """The upload cannot become a servable; ``faults`` say why, where, and what to do."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__(faults[0].message)
+        self.faults = faults
+
+
+def refuse(
+    code: str,
+    message: str,
+    *path: str | int,
+    remedy: str | None = None,
+    expected: str | None = None,
+    got: str | None = None,
+) -> Refused:
+    """The refusal for one fault at a path inside the uploaded model."""
+    return Refused(Fault((MODEL, *path), code, message, expected=expected, got=got, remedy=remedy))

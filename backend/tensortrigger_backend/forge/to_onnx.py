@@ -1,0 +1,184 @@
+"""How does a rebuilt model become an ONNX graph? Frozen, converted, and looked over for what ONNX cannot express."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnx
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from tf2onnx import convert as onnx_convert
+
+from tensortrigger_backend.domain.tensors import Signature
+from tensortrigger_backend.forge.concrete import concrete_function
+
+OPSET = 18
+
+
+class NotExpressible(Exception):
+    """ONNX Runtime cannot run this model; the message says why, for the version's metadata."""
+
+
+def convert_model(model: Any, signature: Signature) -> bytes:
+    """The model as a serialized ONNX graph whose tensors bear the signature's names.
+
+    Raises:
+        NotExpressible: an op that has no ONNX counterpart, or a graph that does not hold together.
+    """
+    frozen = convert_variables_to_constants_v2(concrete_function(model, signature), lower_control_flow=False)
+    inputs = [tensor.name for tensor in frozen.inputs if tensor.dtype != tf.resource]
+    if len(inputs) != len(signature.inputs):
+        raise NotExpressible("the model keeps a lookup table, which ONNX cannot express")
+    outputs = [tensor.name for tensor in frozen.outputs]
+    names = [spec.name for spec in (*signature.inputs, *signature.outputs)]
+    try:
+        proto, _ = onnx_convert.from_graph_def(
+            frozen.graph.as_graph_def(),
+            name="servable",
+            input_names=inputs,
+            output_names=outputs,
+            opset=OPSET,
+            custom_op_handlers={"Erfc": (_erfc, []), "Expm1": (_expm1, [])},
+            tensors_to_rename=dict(zip((*inputs, *outputs), names, strict=True)),
+        )
+    except Exception as error:
+        raise NotExpressible(
+            f"the conversion to ONNX failed: {type(error).__name__}: {str(error)[:200]}"
+        ) from error
+    _refuse_unknown_ops(proto)
+    _set_interface(proto, signature)
+    _shorten_names(proto.graph, set(names))
+    try:
+        onnx.checker.check_model(proto)
+    except onnx.checker.ValidationError as error:
+        raise NotExpressible(f"the ONNX graph is not valid: {str(error)[:200]}") from error
+    packed: bytes = proto.SerializeToString(deterministic=True)
+    return packed
+
+
+def _erfc(context: Any, node: Any, name: str, args: Any) -> None:  # noqa: ARG001 - the converter's own signature
+    """Erfc, which exact GELU holds and ONNX lacks, is 1 - Erf."""
+    write = _Rewriter(context, node)
+    write.result("Sub", write.constant(1.0), write.op("Erf", node.input[0]))
+
+
+def _expm1(context: Any, node: Any, name: str, args: Any) -> None:  # noqa: ARG001 - the converter's own signature
+    """Expm1, which CELU holds, is tanh(x/2) (exp(x) + 1): unlike exp(x) - 1 it keeps its digits near zero."""
+    write = _Rewriter(context, node)
+    x = node.input[0]
+    half = write.op("Tanh", write.op("Mul", x, write.constant(0.5)))
+    plus_one = write.op("Add", write.op("Exp", x), write.constant(1.0))
+    # Far below zero both are exact; far above, exp overflows as the original does.
+    write.result("Mul", half, plus_one)
+
+
+class _Rewriter:
+    """Puts elementwise ONNX ops in the place of one node that the converter does not know."""
+
+    def __init__(self, context: Any, node: Any) -> None:
+        self._context = context
+        self._name = node.name
+        self._output = node.output[0]
+        self._shape = context.get_shape(self._output)
+        self._dtype = context.get_dtype(self._output)
+        context.remove_node(node.name)
+
+    def constant(self, value: float) -> str:
+        kind = onnx.helper.tensor_dtype_to_np_dtype(self._dtype)
+        name = f"{self._name}_{value}"
+        return str(self._context.make_const(name, np.array(value, dtype=kind)).output[0])
+
+    def op(self, kind: str, *inputs: str) -> str:
+        node = self._context.make_node(kind, list(inputs), shapes=[self._shape], dtypes=[self._dtype])
+        return str(node.output[0])
+
+    def result(self, kind: str, *inputs: str) -> None:
+        self._context.make_node(
+            kind,
+            list(inputs),
+            outputs=[self._output],
+            name=self._name,
+            shapes=[self._shape],
+            dtypes=[self._dtype],
+        )
+
+
+def _graphs(graph: Any) -> Iterator[Any]:
+    yield graph
+    for node in graph.node:
+        for inner in _subgraphs(node):
+            yield from _graphs(inner)
+
+
+def _subgraphs(node: Any) -> list[Any]:
+    return [
+        inner
+        for attribute in node.attribute
+        for inner in ([attribute.g] if attribute.HasField("g") else list(attribute.graphs))
+    ]
+
+
+def _refuse_unknown_ops(proto: Any) -> None:
+    opsets = {entry.domain: entry.version for entry in proto.opset_import}
+    unknown = sorted(
+        {
+            node.op_type
+            for graph in _graphs(proto.graph)
+            for node in graph.node
+            if not onnx.defs.has(node.op_type, opsets.get(node.domain, 1), node.domain)
+        }
+    )
+    if unknown:
+        ops = ", ".join(unknown)
+        raise NotExpressible(f"ONNX has no counterpart of the TensorFlow op{'s' * (len(unknown) > 1)} {ops}")
+
+
+def _set_interface(proto: Any, signature: Signature) -> None:
+    """Give inputs and outputs the signature's shapes, with names for the free axes, and drop the producer's marks."""
+    for values, specs in ((proto.graph.input, signature.inputs), (proto.graph.output, signature.outputs)):
+        by_name = {value.name: value for value in values}
+        if set(by_name) != {spec.name for spec in specs}:
+            raise NotExpressible("the ONNX graph lost an input or an output that the model does not use")
+        for spec in specs:
+            shape = by_name[spec.name].type.tensor_type.shape
+            del shape.dim[:]
+            for axis, length in enumerate(spec.shape):
+                if length >= 0:
+                    shape.dim.add().dim_value = length
+                else:
+                    shape.dim.add().dim_param = f"{spec.name}_{axis}" if axis else "rows"
+    del proto.graph.value_info[:]
+    proto.graph.doc_string = proto.doc_string = ""
+
+
+def _shorten_names(graph: Any, interface: set[str]) -> None:
+    """Number the inner names: they hold counters of this process, and the same model must give the same bytes."""
+    fresh = (name for name in (f"t{number}" for number in itertools.count()) if name not in interface)
+    nodes = itertools.count()
+
+    def rename(graph: Any, outer: dict[str, str]) -> None:
+        # A subgraph sees the names around it, and its own are gone behind it.
+        own = dict(outer)
+
+        def short(name: str) -> str:
+            if name and name not in own:
+                own[name] = next(fresh)
+            return own.get(name, name)
+
+        for value in (*graph.input, *graph.initializer):
+            value.name = short(value.name)
+        for node in graph.node:
+            node.name, node.doc_string = f"n{next(nodes)}", ""
+            node.input[:] = [short(name) for name in node.input]
+            for inner in _subgraphs(node):
+                inner.name, inner.doc_string = "inner", ""
+                del inner.value_info[:]
+                rename(inner, own)
+            node.output[:] = [short(name) for name in node.output]
+        for value in graph.output:
+            value.name = short(value.name)
+
+    rename(graph, {name: name for name in interface})

@@ -1,0 +1,107 @@
+"""Run the HTTP server on a socket until it is told to stop, by a signal or by the end of its parent."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+
+import uvicorn
+
+from tensortrigger_backend.api.app import create_app
+from tensortrigger_backend.api.auth import LOOPBACK_HOSTS
+from tensortrigger_backend.api.hot_lane import HotLane, protocol_class
+from tensortrigger_backend.bootstrap import Backend
+from tensortrigger_backend.settings import Settings
+
+BACKLOG = 2048
+GRACE = 20
+"""Seconds for requests in work when the server stops."""
+KEEP_ALIVE = 75
+
+
+def listen(settings: Settings, descriptor: int | None) -> socket.socket:
+    """A listening socket: the one inherited as ``descriptor``, or a new one on host and port.
+
+    Raises:
+        OSError: the address is taken or not ours.
+    """
+    if descriptor is not None:
+        return socket.socket(fileno=descriptor)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((settings.host, settings.port))
+    listener.listen(BACKLOG)
+    return listener
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Whether only this machine can reach the socket."""
+    address = str(listener.getsockname()[0])
+    return address.startswith("127.") or address == "::1"
+
+
+def url_of(listener: socket.socket) -> str:
+    """The URL under which the socket answers."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(settings: Settings, backend: Backend, listener: socket.socket, exit_with_parent: bool) -> None:
+    """Serve until SIGINT or SIGTERM; with ``exit_with_parent`` also until standard input ends."""
+    allowed = settings.allowed_hosts or (LOOPBACK_HOSTS if is_loopback(listener) else ())
+    hosts = frozenset(name.lower() for name in allowed) or None
+    server: _Server
+    app = create_app(
+        backend.core,
+        settings,
+        backend.metrics,
+        hosts,
+        settings.trusted_proxy,
+        lambda: server.should_exit,
+    )
+    lane = HotLane(
+        backend.core,
+        backend.metrics,
+        hosts,
+        settings.trusted_proxy,
+        settings.header_timeout,
+        settings.body_timeout,
+    )
+    config = uvicorn.Config(
+        app,
+        http=protocol_class(lane),
+        loop="auto",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=GRACE,
+        backlog=BACKLOG,
+    )
+    server = _Server(config, url_of(listener))
+    if exit_with_parent:
+        threading.Thread(target=_follow_parent, args=(server,), name="parent-watch", daemon=True).start()
+    server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, url: str) -> None:
+        super().__init__(config)
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        sys.stdout.write(f"TensorTrigger backend ready at {self._url}\n")
+        sys.stdout.flush()
+
+
+def _follow_parent(server: uvicorn.Server) -> None:
+    """Standard input is a pipe that the parent holds open: it ends when the parent does, however that ends."""
+    while sys.stdin.buffer.read(1024):
+        pass
+    server.should_exit = True

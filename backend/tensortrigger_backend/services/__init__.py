@@ -1,0 +1,1 @@
+"""Use cases: what the backend does, on ports alone."""

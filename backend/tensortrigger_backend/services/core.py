@@ -1,0 +1,32 @@
+"""Everything a face of the backend may use, wired together by ``bootstrap``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tensortrigger_backend.services.gatekeeper import Gatekeeper
+from tensortrigger_backend.services.inference import Inference
+from tensortrigger_backend.services.model_cache import ModelCache
+from tensortrigger_backend.services.publishing import PublishLine
+from tensortrigger_backend.services.registry import Registry
+from tensortrigger_backend.services.scoring import Scoring
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The use cases.
+
+    Attributes:
+        read_blob: a blob's bytes by key, for downloads.
+        queue_depth: wake-ups waiting or in work.
+    """
+
+    gatekeeper: Gatekeeper
+    registry: Registry
+    publish_line: PublishLine
+    cache: ModelCache
+    inference: Inference
+    scoring: Scoring
+    read_blob: Callable[[str], bytes]
+    queue_depth: Callable[[], int]

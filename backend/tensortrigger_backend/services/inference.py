@@ -1,0 +1,143 @@
+"""Answer single vectors, batches and tensors with a published model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tensortrigger_backend.domain.access import Principal, Scope
+from tensortrigger_backend.domain.arrays import json_from_tensor, tensors_from_json
+from tensortrigger_backend.domain.errors import Fault, InvalidInput
+from tensortrigger_backend.services.model_cache import ModelCache, Resident
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Outputs as JSON values.
+
+    Attributes:
+        output: one output, or a list of them for a batch.
+        non_finite: how many NaN or infinite values became null.
+    """
+
+    model_id: str
+    output: Any
+    non_finite: int
+
+
+class Inference:
+    """Checks inputs against the model's schema or signature, and asks the engine.
+
+    Args:
+        executor: where models that take tensors answer.
+    """
+
+    def __init__(self, cache: ModelCache, executor: Executor) -> None:
+        self._cache = cache
+        self._executor = executor
+
+    async def resident(self, principal: Principal, model_id: str | None, reference: str | None) -> Resident:
+        """The named model in memory.
+
+        Raises:
+            Forbidden, NotFound, Unavailable, ModelRefused: as ``Registry.resolve``.
+        """
+        principal.must(Scope.RUN)
+        known = self._cache.recall(principal.owner, model_id, reference)
+        if known is not None:
+            return known
+        return await asyncio.to_thread(self._cache.resident, principal.owner, model_id, reference)
+
+    async def run_vector(self, resident: Resident, values: object) -> Answer:
+        """One vector, ``{name: number}`` or a list in schema order. Raises InvalidInput."""
+        schema = _schema_of(resident)
+        vectors = _matrix(resident, [schema.vector(values)])
+        return _named(resident, await _ask(resident, vectors), single=True)
+
+    async def run_vectors(self, resident: Resident, rows: object) -> Answer:
+        """A batch of vectors. Raises InvalidInput, naming row and field."""
+        vectors = _matrix(resident, _schema_of(resident).vectors(rows))
+        return _named(resident, await _ask(resident, vectors), single=False)
+
+    async def run_tensors(self, resident: Resident, inputs: object) -> Answer:
+        """Nested lists with the batch axis, for models of any shape. Raises InvalidInput."""
+        signature = resident.servable.signature
+        loop = asyncio.get_running_loop()
+        arrays = await loop.run_in_executor(self._executor, tensors_from_json, inputs, signature)
+        outputs = await loop.run_in_executor(self._executor, resident.servable.infer, arrays)
+        output, non_finite = _nested(outputs)
+        return Answer(resident.version.model_id, output, non_finite)
+
+
+async def _ask(resident: Resident, vectors: npt.NDArray[Any]) -> Mapping[str, npt.NDArray[Any]]:
+    assert resident.batcher is not None
+    return await resident.batcher.answer(vectors)
+
+
+def _schema_of(resident: Resident) -> Any:
+    if resident.schema is None:
+        names = ", ".join(spec.name for spec in resident.servable.signature.inputs)
+        raise InvalidInput.of(
+            Fault(
+                ("input_vector",),
+                "takes_tensors",
+                "This model does not take one vector: send 'inputs' with the batch axis.",
+                f"inputs: {names}",
+                "input_vector",
+            )
+        )
+    return resident.schema
+
+
+def _matrix(resident: Resident, rows: list[list[float]]) -> npt.NDArray[Any]:
+    """Checked rows in the model's own dtype."""
+    matrix = np.array(rows, np.float64)
+    if resident.dtype.kind in "iu":
+        # A fraction in a field that the caller declared FLOAT would be cut off silently otherwise.
+        if not (matrix == np.trunc(matrix)).all():
+            raise InvalidInput.of(
+                Fault(
+                    ("input_vector",),
+                    "not_an_integer",
+                    f"The model takes {resident.dtype} values: send whole numbers only.",
+                    str(resident.dtype),
+                    "a fraction",
+                )
+            )
+        limits = np.iinfo(resident.dtype)
+        if (matrix < limits.min).any() or (matrix > limits.max).any():
+            raise InvalidInput.of(
+                Fault(("input_vector",), "out_of_range", f"A value does not fit {resident.dtype}.")
+            )
+    return matrix.astype(resident.dtype)
+
+
+def _named(resident: Resident, outputs: Mapping[str, npt.NDArray[Any]], single: bool) -> Answer:
+    schema = resident.schema
+    model_id = resident.version.model_id
+    if schema is not None and schema.outputs and len(outputs) == 1:
+        rows, non_finite = json_from_tensor(next(iter(outputs.values())))
+        named = [dict(zip(schema.output_names, row, strict=True)) for row in rows]
+        return Answer(model_id, named[0] if single else named, non_finite)
+    if len(outputs) == 1:
+        rows, non_finite = json_from_tensor(next(iter(outputs.values())))
+        return Answer(model_id, rows[0] if single else rows, non_finite)
+    nested = {name: json_from_tensor(values) for name, values in outputs.items()}
+    non_finite = sum(count for _, count in nested.values())
+    count = len(next(iter(outputs.values())))
+    merged = [{name: values[row] for name, (values, _) in nested.items()} for row in range(count)]
+    return Answer(model_id, merged[0] if single else merged, non_finite)
+
+
+def _nested(outputs: Mapping[str, npt.NDArray[Any]]) -> tuple[Any, int]:
+    nested = {name: json_from_tensor(values) for name, values in outputs.items()}
+    non_finite = sum(count for _, count in nested.values())
+    if len(nested) == 1:
+        return next(iter(nested.values()))[0], non_finite
+    return {name: values for name, (values, _) in nested.items()}, non_finite

@@ -1,0 +1,164 @@
+"""Ready versions held in memory, loaded once and found by any of their names."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tensortrigger_backend.domain.errors import NotFound
+from tensortrigger_backend.domain.models import ModelVersion
+from tensortrigger_backend.domain.publishing import ONNX
+from tensortrigger_backend.domain.schema import VectorSchema
+from tensortrigger_backend.ports import BlobStore, Engine, Servable
+from tensortrigger_backend.services.batcher import Batcher
+from tensortrigger_backend.services.registry import Registry
+
+FRESH_FOR: Final = 1.0
+"""Seconds for which a name is believed to mean the same version, and an id still to exist."""
+
+
+@dataclass(eq=False)
+class Resident:
+    """A version in memory.
+
+    Attributes:
+        schema: the named-vector schema; None for a model that takes tensors.
+        names: the schema's input names in order.
+        whole: places of the vector that must be whole numbers.
+        batcher: answers vectors on the event loop; None for a model that takes tensors.
+    """
+
+    version: ModelVersion
+    servable: Servable
+    schema: VectorSchema | None
+    names: tuple[str, ...] = ()
+    whole: npt.NDArray[np.intp] | None = None
+    dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float32))
+    batcher: Batcher | None = None
+
+
+class ModelCache:
+    """Loads servables on first use and keeps the most recently used ones.
+
+    Args:
+        scratch: a folder for the moment in which a servable is opened.
+        executor: where slow models answer.
+        capacity: how many versions stay in memory.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        blobs: BlobStore,
+        engine: Engine,
+        scratch: Path,
+        executor: Executor,
+        clock: Callable[[], float],
+        capacity: int,
+    ) -> None:
+        self._registry = registry
+        self._blobs = blobs
+        self._engine = engine
+        self._scratch = scratch
+        self._executor = executor
+        self._clock = clock
+        self._capacity = capacity
+        self._residents: OrderedDict[str, Resident] = OrderedDict()
+        self._names: dict[tuple[str, str | None, str | None], tuple[Resident, float]] = {}
+        self._lock = threading.RLock()
+
+    def recall(self, owner: str, model_id: str | None, reference: str | None) -> Resident | None:
+        """The resident that this caller's name meant a moment ago; never loads or asks the store."""
+        known = self._names.get((owner, model_id, reference))
+        return known[0] if known is not None and self._clock() < known[1] else None
+
+    def resident(self, owner: str, model_id: str | None, reference: str | None) -> Resident:
+        """The version that ``model_id`` or ``model`` names, loaded.
+
+        Raises:
+            NotFound, Unavailable, ModelRefused: as ``Registry.resolve``.
+        """
+        key = (owner, model_id, reference)
+        recalled = self.recall(*key)
+        if recalled is not None:
+            return recalled
+        resident = self.load(self._registry.resolve(owner, model_id, reference))
+        with self._lock:
+            if len(self._names) > 16 * self._capacity:
+                self._names.clear()
+            self._names[key] = (resident, self._clock() + FRESH_FOR)
+        return resident
+
+    def load(self, version: ModelVersion) -> Resident:
+        """The version in memory; one thread loads, the others wait for it."""
+        with self._lock:
+            resident = self._residents.get(version.model_id)
+            if resident is not None:
+                self._residents.move_to_end(version.model_id)
+                return resident
+            resident = self._open(version)
+            self._residents[version.model_id] = resident
+            while len(self._residents) > self._capacity:
+                self.forget(next(iter(self._residents)))
+            return resident
+
+    def forget(self, model_id: str) -> None:
+        """Drop a version. Safe to repeat. Its servable is freed when the last answer that uses it is out."""
+        with self._lock:
+            self._residents.pop(model_id, None)
+            stale = [
+                key for key, (resident, _) in self._names.items() if resident.version.model_id == model_id
+            ]
+            for key in stale:
+                del self._names[key]
+
+    def close(self) -> None:
+        """Free every servable. Safe to repeat."""
+        with self._lock:
+            self._names.clear()
+            while self._residents:
+                self._residents.popitem()[1].servable.close()
+
+    def _open(self, version: ModelVersion) -> Resident:
+        if version.servable_key is None:
+            raise NotFound(f"Model {version.model_id!r} has no servable.")
+        with tempfile.TemporaryDirectory(prefix="load-", dir=self._scratch) as folder:
+            artifact = Path(folder, "servable")
+            self._blobs.fetch(version.servable_key, artifact)
+            servable = self._engine.load(artifact)
+        resident = _resident(version, servable, self._executor)
+        # Freed when the last answer that uses it is out, and not a moment before.
+        weakref.finalize(resident, servable.close)
+        return resident
+
+
+def _resident(version: ModelVersion, servable: Servable, executor: Executor) -> Resident:
+    schema = version.resolved_schema
+    if schema is None:
+        return Resident(version, servable, None)
+    whole = [place for place, entry in enumerate(schema.inputs) if entry.var_type == "INT"]
+    tensor = servable.signature.inputs[0]
+
+    def infer(vectors: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        return servable.infer({tensor.name: vectors})
+
+    return Resident(
+        version,
+        servable,
+        schema,
+        schema.input_names,
+        np.array(whole, np.intp) if whole else None,
+        np.dtype(tensor.dtype),
+        # The second engine lives in another process: its calls must never hold the loop.
+        Batcher(infer, executor, inline=servable.engine == ONNX),
+    )

@@ -1,0 +1,273 @@
+"""Publish, find and remove model versions."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tensortrigger_backend.domain.access import Principal, Scope
+from tensortrigger_backend.domain.errors import Fault, InvalidInput, ModelRefused, NotFound, Unavailable
+from tensortrigger_backend.domain.models import (
+    DESCRIPTION_LIMIT,
+    TITLE_LIMIT,
+    ModelVersion,
+    VersionState,
+    checked_name,
+    name_from_title,
+    parse_reference,
+)
+from tensortrigger_backend.domain.publishing import ForgeOrder, ForgeVerdict
+from tensortrigger_backend.domain.schema import VectorSchema
+from tensortrigger_backend.ports import BlobStore, Forge, Idempotency, ModelStore, Page
+
+_TRIES = 2
+"""A forge that dies twice on the same upload will die on it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the caller wants to publish, as it came.
+
+    Attributes:
+        title: ``model_name`` of the native API.
+        name: the name to publish under; made from the title when None.
+        schema: the raw ``model_schema``; None to infer the signature.
+    """
+
+    title: object
+    name: object = None
+    description: object = ""
+    schema: object = None
+
+
+class Registry:
+    """Versions from upload to removal.
+
+    Args:
+        scratch: a folder for short-lived copies.
+        clock: seconds since the epoch, UTC.
+        forget_loaded: told the id of each version that must not be answered for any more.
+    """
+
+    def __init__(
+        self,
+        models: ModelStore,
+        blobs: BlobStore,
+        forge: Forge,
+        scratch: Path,
+        clock: Callable[[], float],
+        forget_loaded: Callable[[str], None],
+    ) -> None:
+        self._models = models
+        self._blobs = blobs
+        self._forge = forge
+        self._scratch = scratch
+        self._clock = clock
+        self._forget_loaded = forget_loaded
+
+    def receive(
+        self,
+        principal: Principal,
+        draft: Draft,
+        content: Iterable[bytes],
+        idempotency: Idempotency | None = None,
+    ) -> tuple[ModelVersion, bool]:
+        """Store an upload for the forge to judge; whether it is new, or what this idempotency key made before.
+
+        Raises:
+            InvalidInput: naming the field.
+            Forbidden: the key or ticket may not publish to this name.
+        """
+        title = _text(draft.title, "model_name", TITLE_LIMIT)
+        description = _text(draft.description, "model_description", DESCRIPTION_LIMIT, empty=True)
+        if draft.name is not None and not isinstance(draft.name, str):
+            raise InvalidInput.of(Fault(("name",), "type", "name must be a string.", "string"))
+        name = checked_name(draft.name) if draft.name is not None else name_from_title(title)
+        principal.must_publish_to(name)
+        schema = None if draft.schema is None else VectorSchema.parse(draft.schema)
+        model_id = secrets.token_hex(16)
+        writer = self._blobs.writer(f"models/{model_id}/source")
+        try:
+            for chunk in content:
+                writer.write(chunk)
+            if not writer.size:
+                raise InvalidInput.of(
+                    Fault(
+                        ("model_content",),
+                        "empty",
+                        "model_content is empty.",
+                        "a Keras model file",
+                        "0 bytes",
+                    )
+                )
+            writer.commit()
+            version = ModelVersion(
+                model_id=model_id,
+                owner=principal.owner,
+                name=name,
+                title=title,
+                description=description,
+                state=VersionState.RECEIVED,
+                source_key=f"models/{model_id}/source",
+                source_sha256=writer.sha256,
+                size=writer.size,
+                created=self._clock(),
+                schema=schema,
+            )
+        finally:
+            writer.abort()
+        try:
+            stored = self._models.add(version, idempotency)
+        except BaseException:
+            self._blobs.delete([version.source_key])
+            raise
+        if stored.model_id != model_id:
+            self._blobs.delete([version.source_key])
+        return stored, stored.model_id == model_id
+
+    def judge(self, model_id: str) -> ModelVersion:
+        """Let the forge check, rebuild and verify an upload. Safe to repeat.
+
+        Raises:
+            Unavailable: the forge could not run; the upload stays as it is.
+        """
+        version = self._models.get(model_id, None)
+        if version.state.settled:
+            return version
+        order = ForgeOrder(
+            version.schema.input_names if version.schema else (),
+            version.schema.output_names if version.schema else (),
+        )
+        with tempfile.TemporaryDirectory(prefix="publish-", dir=self._scratch) as folder:
+            source, target = Path(folder, "source"), Path(folder, "servable")
+            self._blobs.fetch(version.source_key, source)
+            verdict = self._asked(model_id, source, target, order)
+            if not verdict.accepted:
+                self._models.refuse(model_id, verdict)
+                return self._models.get(model_id, None)
+            key = f"models/{model_id}/servable"
+            writer = self._blobs.writer(key)
+            try:
+                with target.open("rb") as stream:
+                    while chunk := stream.read(1 << 20):
+                        writer.write(chunk)
+                writer.commit()
+            finally:
+                writer.abort()
+        try:
+            return self._models.make_ready(model_id, verdict, key, writer.sha256)
+        except NotFound:
+            self._blobs.delete([key])
+            raise
+
+    def _asked(self, model_id: str, source: Path, target: Path, order: ForgeOrder) -> ForgeVerdict:
+        for left in reversed(range(_TRIES)):
+            try:
+                return self._forge.forge(
+                    source,
+                    target,
+                    order,
+                    lambda stage: self._models.advance(model_id, VersionState(stage)),
+                )
+            except Unavailable:
+                if not left:
+                    raise
+        raise AssertionError("unreachable")
+
+    def refuse_unjudged(self, model_id: str, reason: str) -> None:
+        """Settle an upload that the forge could not judge, for a caller who has stopped waiting."""
+        fault = Fault(("model_content",), "forge_failed", reason)
+        self._models.refuse(model_id, ForgeVerdict(False, (fault,)))
+
+    def forget(self, model_id: str) -> None:
+        """Leave nothing of an upload. Safe to repeat."""
+        self._blobs.delete([f"models/{model_id}/source", f"models/{model_id}/servable"])
+        self._models.discard(model_id)
+
+    def peek(self, model_id: str) -> ModelVersion:
+        """An upload that this process has just received, as it stands now. Raises NotFound."""
+        return self._models.get(model_id, None)
+
+    def find(self, principal: Principal, model_id: str) -> ModelVersion:
+        """One version by id. Raises NotFound."""
+        principal.must(Scope.READ)
+        return self._models.get(model_id, principal.owner)
+
+    def find_by_name(self, principal: Principal, name: str, version: int | None = None) -> ModelVersion:
+        """A version by name and number, or the latest ready one. Raises NotFound."""
+        principal.must(Scope.READ)
+        return self._models.by_name(principal.owner, checked_name(name), version)
+
+    def resolve(self, owner: str, model_id: str | None, reference: str | None) -> ModelVersion:
+        """The version that a body names by ``model_id`` or by ``model``.
+
+        Raises:
+            NotFound: there is none.
+            Unavailable: it is still being checked.
+            ModelRefused: it was refused.
+        """
+        if (model_id is None) == (reference is None):
+            raise InvalidInput.of(
+                Fault(
+                    ("model_id",),
+                    "model_reference",
+                    "Name the model either by 'model_id' or by 'model' (name or name/version).",
+                    "one of model_id, model",
+                    "both" if model_id is not None else "neither",
+                )
+            )
+        if model_id is not None:
+            version = self._models.get(model_id, owner)
+        else:
+            version = self._models.by_name(owner, *parse_reference(reference or ""))
+        if version.state is VersionState.REFUSED:
+            raise ModelRefused(f"Model {version.model_id!r} was refused: see GET /models/{version.model_id}.")
+        if version.state is not VersionState.READY:
+            raise Unavailable(f"Model {version.model_id!r} is not ready yet: it is {version.state}.")
+        return version
+
+    def page(
+        self, principal: Principal, name: str | None, state: str | None, limit: int, cursor: str | None
+    ) -> Page[ModelVersion]:
+        """A page of the caller's versions, newest first."""
+        principal.must(Scope.READ)
+        wanted = None
+        if state is not None:
+            if state not in set(VersionState):
+                raise InvalidInput.of(
+                    Fault(("state",), "state", f"There is no state {state[:40]!r}.", ", ".join(VersionState))
+                )
+            wanted = VersionState(state)
+        return self._models.page(principal.owner, name, wanted, limit, cursor)
+
+    def remove(self, principal: Principal, model_id: str) -> None:
+        """Remove a version; jobs that are running on it still finish. Raises NotFound."""
+        principal.must(Scope.PUBLISH)
+        self._models.remove(model_id, principal.owner, self._clock())
+        self._forget_loaded(model_id)
+
+    def purge(self) -> int:
+        """Free what removed versions still hold, once no unfinished job needs them. How many."""
+        removed = self._models.removed_unused()
+        for version in removed:
+            self.forget(version.model_id)
+        return len(removed)
+
+    def unsettled(self) -> list[str]:
+        """Ids of uploads that wait for the forge, oldest first."""
+        return [version.model_id for version in self._models.unsettled()]
+
+
+def _text(value: object, field: str, limit: int, empty: bool = False) -> str:
+    if not isinstance(value, str) or (not value.strip() and not empty) or len(value) > limit:
+        got = f"{len(value)} characters" if isinstance(value, str) else type(value).__name__
+        least = 0 if empty else 1
+        raise InvalidInput.of(
+            Fault(
+                (field,), "text", f"{field} must be a string of {least} to {limit} characters.", "string", got
+            )
+        )
+    return value

@@ -1,0 +1,81 @@
+"""What operators see: structured logs on stderr and Prometheus metrics."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+def configure_logging(level: str, style: Literal["console", "json"]) -> None:
+    """Send every log line to stderr, those of the web server included; stdout stays for the ready line."""
+    shared = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if style == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(
+        stream=sys.stderr, level=level.upper(), format="%(asctime)s [%(levelname)s] %(name)s: %(message)s"
+    )
+
+
+class Metrics:
+    """Counters of one process. Their names begin with ``tensortrigger_``."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "tensortrigger_requests_total",
+            "HTTP requests answered.",
+            ["route", "status"],
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "tensortrigger_request_seconds",
+            "Time from request to answer.",
+            ["route"],
+            registry=self._registry,
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
+        )
+        self._rows = Counter(
+            "tensortrigger_job_rows_total",
+            "Rows of CSV jobs that this process committed, by what became of them.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self._depth = Gauge(
+            "tensortrigger_queue_depth",
+            "Wake-ups waiting or in work.",
+            registry=self._registry,
+        )
+        for outcome in ("scored", "rejected"):
+            self._rows.labels(outcome)
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """One request was answered."""
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def rows(self, scored: int, rejected: int) -> None:
+        """A partition was committed."""
+        self._rows.labels("scored").inc(scored)
+        self._rows.labels("rejected").inc(rejected)
+
+    def exposed(self, queue_depth: int) -> bytes:
+        """Prometheus' text format."""
+        self._depth.set(queue_depth)
+        return generate_latest(self._registry)
