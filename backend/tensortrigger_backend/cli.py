@@ -141,7 +141,7 @@ def keys_list(arguments: argparse.Namespace) -> int:
     """List keys."""
 
     def show(_gatekeeper: Any, store: Any) -> int:
-        for key in store.keys():
+        for key in store.all_keys():
             state = "revoked" if key.revoked else f"until {_day(key.expires)}" if key.expires else "for ever"
             print(f"{key.key_id}  {key.owner:<16} {state:<18} {','.join(sorted(key.scopes))}  {key.label}")
         return 0

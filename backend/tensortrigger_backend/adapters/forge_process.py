@@ -190,7 +190,7 @@ class ForgeProcess:
             )
         if cause == "time":
             return Unavailable(
-                f"Checking the model took longer than {self._time_limit:.0f} s; try again when the server is less busy.",
+                f"Checking the model took longer than {self._time_limit:g} s; try again later.",
                 retry_after=30.0,
             )
         if cause == "memory":

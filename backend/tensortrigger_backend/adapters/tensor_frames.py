@@ -78,7 +78,7 @@ def _payload(array: npt.NDArray[Any]) -> tuple[str, memoryview]:
         return "string", memoryview(lengths.tobytes() + b"".join(texts))
     # ascontiguousarray makes a scalar a vector of one, so the shape is taken from the original.
     little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    return array.dtype.name, memoryview(little.reshape(-1).view(np.uint8))
+    return array.dtype.name, little.reshape(-1).view(np.uint8).data
 
 
 def _read_tensor(stream: BinaryIO, described: Mapping[str, Any]) -> npt.NDArray[Any]:

@@ -9,9 +9,11 @@ body as it came, to the application, which is the only place that words an error
 from __future__ import annotations
 
 import asyncio
-from operator import itemgetter
+import re
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 import numpy as np
@@ -29,28 +31,50 @@ from tensortrigger_backend.services.model_cache import Resident
 
 MAX_BODY: Final = 1 << 20
 """Larger bodies go the ordinary way."""
+UNUSUAL: Final = frozenset({b"transfer-encoding", b"expect", b"content-encoding", b"upgrade"})
 WATCH_EVERY: Final = 1.0
 """Seconds between two looks at whether a client is too slow."""
 
-Vector = dict[str, float] | list[float]
+_NAMED = re.compile(rb'"(model_id|model)"\s*:\s*"([^"\\\\]{1,80})"')
+"""Finds the model's name before the body is decoded; what it found is compared with the decoded body."""
 
 
-class RunBody(msgspec.Struct):
-    """A request for one vector, as the fast decoder reads it."""
+class BodyReader:
+    """Decoders made for one model: they know its fields, so that a vector is read straight into its places.
 
-    input_vector: Vector
-    model_id: str | None = None
-    model: str | None = None
-    inputs: msgspec.UnsetType = msgspec.UNSET
+    Args:
+        names: the schema's input names in order.
+    """
 
+    def __init__(self, names: Sequence[str]) -> None:
+        fields = [(f"f{place}", float, msgspec.field(name=name)) for place, name in enumerate(names)]
+        # A missing, extra, null or non-numeric field fails to decode, and the application says which it was.
+        vector = msgspec.defstruct("Vector", fields, forbid_unknown_fields=True)
+        either = vector | list[float]
+        model = [("model_id", str | None, None), ("model", str | None, None)]
+        tensors = ("inputs", msgspec.UnsetType, msgspec.UNSET)
+        one = msgspec.defstruct("Run", [("input_vector", either), *model, tensors])
+        many = msgspec.defstruct("RunBatch", [("input_vectors", list[either]), *model, tensors])  # type: ignore[valid-type]
+        self._decoders = {RUN: msgspec.json.Decoder(one), RUN_BATCH: msgspec.json.Decoder(many)}
+        self._width = len(names)
 
-class RunBatchBody(msgspec.Struct):
-    """A request for several vectors, as the fast decoder reads it."""
-
-    input_vectors: list[Vector]
-    model_id: str | None = None
-    model: str | None = None
-    inputs: msgspec.UnsetType = msgspec.UNSET
+    def flat(self, path: str, body: bytes, model_id: str | None, reference: str | None) -> list[float] | None:
+        """The numbers of all vectors, one after the other; None if anything is unusual."""
+        try:
+            request: Any = self._decoders[path].decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        if request.model_id != model_id or request.model != reference:
+            return None
+        flat: list[float] = []
+        for vector in [request.input_vector] if path == RUN else request.input_vectors:
+            if isinstance(vector, list):
+                if len(vector) != self._width:
+                    return None
+                flat += vector
+            else:
+                flat += msgspec.structs.astuple(vector)
+        return flat or None
 
 
 class HotLane:
@@ -76,25 +100,25 @@ class HotLane:
         self.trusted_proxy = trusted_proxy
         self.header_timeout = header_timeout
         self.body_timeout = body_timeout
-        self.decoders = {
-            (prefix + path).encode(): (path, msgspec.json.Decoder(shape))
-            for prefix in ("", OLD_PREFIX)
-            for path, shape in ((RUN, RunBody), (RUN_BATCH, RunBatchBody))
+        self.paths = {
+            (prefix + path).encode(): path for prefix in ("", OLD_PREFIX) for path in (RUN, RUN_BATCH)
         }
+        self._readers: WeakKeyDictionary[Resident, BodyReader] = WeakKeyDictionary()
         self.encode = msgspec.json.Encoder().encode
 
     def principal(self, headers: list[tuple[bytes, bytes]]) -> Principal | None:
         """The caller, if every header is an ordinary one; None sends the request the other way."""
-        ordinary = self.allowed_hosts is None
+        host_known, is_json = self.allowed_hosts is None, False
         for name, value in headers:
-            if name == b"content-type":
-                if not value.startswith(b"application/json"):
-                    return None
-            elif name == b"host":
-                ordinary = host_allowed(value.decode("latin-1"), self.allowed_hosts)
-            elif name in (b"transfer-encoding", b"expect", b"content-encoding", b"upgrade") or (name == b"content-length" and int(value) > MAX_BODY) or (self.trusted_proxy and name == USER_HEADER.encode()):
+            if name in UNUSUAL or (self.trusted_proxy and name == USER_HEADER.encode()):
                 return None
-        if not ordinary:
+            if name == b"content-type":
+                is_json = value.startswith(b"application/json")
+            elif name == b"content-length" and int(value) > MAX_BODY:
+                return None
+            elif name == b"host":
+                host_known = host_allowed(value.decode("latin-1"), self.allowed_hosts)
+        if not (host_known and is_json):
             return None
         try:
             known = self.core.gatekeeper.recall(token_of(headers))
@@ -102,19 +126,21 @@ class HotLane:
             return None
         return known if known is not None and Scope.RUN in known.scopes else None
 
-    def vectors(
-        self, owner: str, path: str, decoder: msgspec.json.Decoder[Any], body: bytes
-    ) -> tuple[Resident, npt.NDArray[Any]] | None:
-        """The resident model and the checked vectors, shape (n, inputs); None sends the request the other way."""
-        try:
-            request = decoder.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    def vectors(self, owner: str, path: str, body: bytes) -> tuple[Resident, npt.NDArray[Any]] | None:
+        """The resident model and checked vectors, shape (n, inputs); None sends the request the other way."""
+        named = _NAMED.search(body)
+        if named is None:
             return None
-        resident = self.core.cache.recall(owner, request.model_id, request.model)
+        name = named[2].decode("utf-8", "replace")
+        model_id, reference = (name, None) if named[1] == b"model_id" else (None, name)
+        resident = self.core.cache.recall(owner, model_id, reference)
         if resident is None or resident.schema is None:
             return None
-        rows = [request.input_vector] if path == RUN else request.input_vectors
-        vectors = stacked(rows, resident)
+        reader = self._readers.get(resident)
+        if reader is None:
+            reader = self._readers[resident] = BodyReader(resident.names)
+        flat = reader.flat(path, body, model_id, reference)
+        vectors = None if flat is None else as_vectors(flat, resident)
         return None if vectors is None else (resident, vectors)
 
     def answer(self, resident: Resident, outputs: Outputs, single: bool) -> bytes:
@@ -141,31 +167,13 @@ class HotLane:
         return b'{"http_code":200,"output":' + output + tail.encode() + b"}"
 
 
-def stacked(rows: list[Vector], resident: Resident) -> npt.NDArray[Any] | None:
-    """Vectors in schema order and the model's dtype; None if anything about them is wrong.
+def as_vectors(flat: list[float], resident: Resident) -> npt.NDArray[Any] | None:
+    """Shape (n, inputs), in the model's dtype; None if a number is too large, or a fraction where none may be.
 
     Args:
-        rows: each ``{name: number}`` or a list in schema order.
+        flat: the numbers of n vectors, one vector after the other.
     """
-    names = resident.names
-    width = len(names)
-    flat: list[float] = []
-    pick = itemgetter(*names) if width > 1 else None
-    try:
-        for row in rows:
-            if len(row) != width:
-                return None
-            if isinstance(row, list):
-                flat += row
-            elif pick is None:
-                flat.append(row[names[0]])
-            else:
-                flat += pick(row)
-    except KeyError:
-        return None
-    if not flat:
-        return None
-    exact = np.array(flat, np.float64).reshape(-1, width)
+    exact = np.array(flat, np.float64).reshape(-1, len(resident.names))
     if resident.whole is not None:
         whole = exact[:, resident.whole]
         if (whole != np.trunc(whole)).any():
@@ -188,7 +196,6 @@ class HotCycle:
 
     __slots__ = (
         "body",
-        "decoder",
         "disconnected",
         "keep_alive",
         "message_event",
@@ -205,14 +212,12 @@ class HotCycle:
         self,
         principal: Principal,
         path: str,
-        decoder: msgspec.json.Decoder[Any],
         url: bytes,
         scope: Any,
         keep_alive: bool,
     ) -> None:
         self.principal = principal
         self.path = path
-        self.decoder = decoder
         self.url = url
         self.scope = scope
         self.keep_alive = keep_alive
@@ -266,16 +271,15 @@ class HotLaneProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._reading_body = True
-        known = self.lane.decoders.get(self.url)
+        path = self.lane.paths.get(self.url)
         idle = self.cycle is None or self.cycle.response_complete
         # A request behind another one that is still in work keeps its place in uvicorn's own line.
         # Nor may answers pile up for a client that does not read them.
-        if known is not None and idle and not self.flow.write_paused and self.parser.get_method() == b"POST":
+        free = idle and not self.flow.write_paused
+        if path is not None and free and self.parser.get_method() == b"POST":
             principal = self.lane.principal(self.headers)
             if principal is not None and self.parser.get_http_version() == "1.1":
-                self.cycle = HotCycle(
-                    principal, *known, self.url, self.scope, self.parser.should_keep_alive()
-                )
+                self.cycle = HotCycle(principal, path, self.url, self.scope, self.parser.should_keep_alive())
                 return
         super().on_headers_complete()
 
@@ -297,7 +301,7 @@ class HotLaneProtocol(HttpToolsProtocol):
     def _answer(self, cycle: HotCycle) -> None:
         lane = self.lane
         cycle.started = perf_counter()
-        found = lane.vectors(cycle.principal.owner, cycle.path, cycle.decoder, bytes(cycle.body))
+        found = lane.vectors(cycle.principal.owner, cycle.path, bytes(cycle.body))
         if found is None:
             self._hand_over(cycle)
             return
@@ -305,7 +309,7 @@ class HotLaneProtocol(HttpToolsProtocol):
         assert resident.batcher is not None
         single = cycle.path == RUN
 
-        def done(outputs: Outputs | None, error: BaseException | None) -> None:
+        def done(outputs: Outputs | None, _error: BaseException | None) -> None:
             if cycle.disconnected or self.transport.is_closing():
                 cycle.response_complete = True
             elif outputs is None:

@@ -10,9 +10,16 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response, StreamingResponse
 
+from tensortrigger_backend.api.answers import PageLimit, data_url, timestamp
 from tensortrigger_backend.api.auth import Caller, CoreOf
-from tensortrigger_backend.api.native_models import ENVELOPE, PageLimit, data_url, timestamp
-from tensortrigger_backend.api.reading import base64_member, idempotency, json_object, stream, text_member
+from tensortrigger_backend.api.reading import (
+    ENVELOPE,
+    base64_member,
+    idempotency,
+    json_object,
+    stream,
+    text_member,
+)
 from tensortrigger_backend.api.results import as_csv, as_json, as_ndjson
 from tensortrigger_backend.api.shapes import (
     PROBLEMS,
@@ -129,7 +136,7 @@ def job_content(core: CoreOf, caller: Caller, job_id: str) -> Response:
 @router.get("/jobs/{job_id}/results", responses={200: {"model": ResultsAnswer}})
 @router.get("/job/{job_id}/results", responses={200: {"model": ResultsAnswer}})
 def results(request: Request, core: CoreOf, caller: Caller, job_id: str) -> Response:
-    """Outputs in row order as JSON, with null for rejected rows; or, by `Accept`, streamed CSV or NDJSON rows."""
+    """Outputs in row order as JSON, null for rejected rows; or, by `Accept`, streamed CSV or NDJSON rows."""
     parts = core.scoring.results(caller, job_id)
     accept = request.headers.get("accept", "")
     body: Iterator[bytes]

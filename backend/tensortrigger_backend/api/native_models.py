@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
+from tensortrigger_backend.api.answers import PageLimit, data_url, timestamp
 from tensortrigger_backend.api.auth import Caller, CoreOf
-from tensortrigger_backend.api.reading import base64_member, idempotency, json_object, member
+from tensortrigger_backend.api.reading import ENVELOPE, base64_member, idempotency, json_object, member
 from tensortrigger_backend.api.shapes import (
     PROBLEMS,
     MessageAnswer,
@@ -30,10 +29,6 @@ from tensortrigger_backend.services.core import Core
 from tensortrigger_backend.services.registry import Draft
 
 router = APIRouter(tags=["models"], responses=PROBLEMS)
-
-PageLimit = Annotated[int, Query(ge=1, le=200)]
-ENVELOPE = 1 << 20
-"""Bytes of a publishing request beside its base64."""
 
 
 @router.post(
@@ -169,27 +164,6 @@ def delete_model(core: CoreOf, caller: Caller, model_id: str) -> Response:
 def describe(version: ModelVersion) -> dict[str, Any]:
     """The Model object of the native API."""
     return {**version.described(), "created": timestamp(version.created)}
-
-
-def timestamp(seconds: float) -> str:
-    """ISO 8601 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def data_url(blocks: Iterator[bytes], media_type: str, name: str) -> Response:
-    """``{http_code, <name>: data URL}``, encoded block by block, so that memory does not grow with it.
-
-    Args:
-        blocks: all but the last a multiple of three bytes long.
-    """
-
-    def body() -> Iterator[bytes]:
-        yield f'{{"http_code":200,"{name}":"data:{media_type};base64,'.encode()
-        for block in blocks:
-            yield base64.b64encode(block)
-        yield b'"}'
-
-    return StreamingResponse(body(), media_type="application/json")
 
 
 def _blocks(data: bytes) -> Iterator[bytes]:

@@ -9,10 +9,11 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from tensortrigger_backend import __version__
+from tensortrigger_backend.api.answers import timestamp
 from tensortrigger_backend.api.auth import Caller, CoreOf
-from tensortrigger_backend.api.native_models import timestamp
 from tensortrigger_backend.api.reading import json_object, member, text_member
 from tensortrigger_backend.api.shapes import PROBLEMS, MessageAnswer, TicketRequest, takes
+from tensortrigger_backend.domain.access import Scope
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
 
 router = APIRouter(tags=["operations"], responses=PROBLEMS)
@@ -43,6 +44,7 @@ async def ready(request: Request) -> Response:
 @router.get("/metrics", response_class=Response)
 def metrics(request: Request, core: CoreOf, caller: Caller) -> Response:
     """Counters in Prometheus' text format."""
+    caller.must(Scope.READ)
     exposed = request.app.state.metrics.exposed(core.queue_depth())
     return Response(exposed, media_type="text/plain; version=0.0.4; charset=utf-8")
 

@@ -17,6 +17,9 @@ _BASE64_STEP = 1 << 20
 """Characters decoded at a time: a multiple of four."""
 _KEY_LIMIT = 255
 
+ENVELOPE = 1 << 20
+"""Bytes that a body with base64 in it may have beside that."""
+
 
 async def stream(request: Request, limit: int) -> AsyncIterator[bytes]:
     """The body as it comes in.

@@ -40,7 +40,7 @@ class ForgeOrder:
 
 @dataclass(frozen=True, slots=True)
 class ForgeVerdict:
-    """The forge's report on one upload. Either it was ``accepted`` and a servable was written, or the faults say why not.
+    """The forge's report on one upload: it was ``accepted`` and a servable was written, or the faults say why not.
 
     Attributes:
         format: ``hdf5`` or ``keras``; empty when the bytes are neither.

@@ -285,7 +285,8 @@ def _side(members: object, loc: tuple[str | int, ...], faults: list[Fault]) -> t
                 Fault(
                     (*here, "index"),
                     "schema_index",
-                    f"Field {name!r} has index {_shown(index)}; the {len(members)} fields take 0 to {len(members) - 1}.",
+                    f"Field {name!r} has index {_shown(index)}; "
+                    f"the {len(members)} fields take 0 to {len(members) - 1}.",
                     f"0 to {len(members) - 1}",
                     _shown(index),
                 )

@@ -1,13 +1,12 @@
 """How is a model rebuilt from plain values only? From its filtered config and named weights.
 
-The weights are named ``0003.Dense/0``: the number of the layer in the model's own order, its class, and the key under
-which the layer itself stores the value. (Not its name: Keras counts up the names of a layer's inner layers.) Files that a layer keeps beside its weights (a vocabulary) are
-stored the same way, as bytes.
+The weights are named ``0003.Dense/0``: the number of the layer in the model's own order, its class, and the key
+under which the layer itself stores the value. (Not its name: Keras counts up the names of a layer's inner layers.)
+Files that a layer keeps beside its weights (a vocabulary) are stored the same way, as bytes.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-from keras.src.saving.serialization_lib import ObjectSharingScope
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
@@ -36,26 +34,17 @@ def canonical(model: Any) -> tuple[bytes, bytes, Any]:
         Refused: Keras wrote something into the config that is not listed.
         ValueError: the model does not come back whole.
     """
-    weights = pack_weights(weights_of(model))
-    config = pack_config(config_of(model))
-    try:
-        return config, weights, rebuild(config, weights)
-    except ValueError:
-        # A layer held in two places comes back as two. Only then are shared objects marked, because Keras
-        # marks them by their address, and an address may have been used twice.
-        config = pack_config(config_of(model, mark_shared=True))
-        return config, weights, rebuild(config, weights)
+    config, weights = pack_config(config_of(model)), pack_weights(weights_of(model))
+    return config, weights, rebuild(config, weights)
 
 
-def config_of(model: Any, *, mark_shared: bool = False) -> dict[str, Any]:
+def config_of(model: Any) -> dict[str, Any]:
     """The architecture of a loaded model, compilation left out, every name in it on the allow-list.
 
     Raises:
         Refused: Keras wrote something into it that is not listed.
     """
-    with ObjectSharingScope() if mark_shared else contextlib.nullcontext():
-        config: dict[str, Any] = _plain(keras.saving.serialize_keras_object(model))
-    _number_shared(config)
+    config: dict[str, Any] = _plain(keras.saving.serialize_keras_object(model))
     check_config(config, Limits(), qualified=True, path=("config.json",))
     return config
 
@@ -79,8 +68,7 @@ def rebuild(config: bytes, weights: bytes) -> Any:
     Raises:
         ValueError: the weights do not fit the architecture.
     """
-    with ObjectSharingScope():
-        model = keras.saving.deserialize_keras_object(json.loads(config), safe_mode=True)
+    model = keras.saving.deserialize_keras_object(json.loads(config), safe_mode=True)
     unused: Weights = dict(load_safetensors(weights))
     for prefix, layer in _layers(model):
         kept, files = {}, {}
@@ -143,20 +131,3 @@ def _plain(config: Any) -> Any:
     if isinstance(config, list | tuple):
         return [_plain(value) for value in config]
     return config
-
-
-def _number_shared(config: Any) -> None:
-    """Name shared objects 0, 1, 2 in the order they come, not by their address in this process."""
-    numbers: dict[int, int] = {}
-
-    def number(value: Any) -> None:
-        if isinstance(value, dict):
-            if "shared_object_id" in value:
-                value["shared_object_id"] = numbers.setdefault(value["shared_object_id"], len(numbers))
-            for member in value.values():
-                number(member)
-        elif isinstance(value, list):
-            for member in value:
-                number(member)
-
-    number(config)

@@ -109,7 +109,7 @@ class _Walk:
     def group(self, group: Any, at: tuple[str, ...], depth: int) -> None:
         if depth > self._limits.depth:
             raise self._refuse("too_deep", "the HDF5 file nests its groups too deeply", at)
-        self._count(group, at)
+        self._count(at)
         for name in group:
             here = (*at, name)
             link = group.get(name, getlink=True)
@@ -129,7 +129,7 @@ class _Walk:
                 raise self._refuse("hdf5_object", f"{'/'.join(here)} is neither a group nor a dataset", here)
 
     def dataset(self, dataset: Any, at: tuple[str, ...]) -> None:
-        self._count(dataset, at)
+        self._count(at)
         name = "/".join(at)
         creation = dataset.id.get_create_plist()
         if dataset.is_virtual:
@@ -155,7 +155,7 @@ class _Walk:
                 f"at most {self._allowed_bytes} bytes",
             )
 
-    def _count(self, thing: Any, at: tuple[str, ...]) -> None:
+    def _count(self, at: tuple[str, ...]) -> None:
         self._objects += 1
         if self._objects > self._limits.objects:
             raise self._refuse("too_many_objects", "the HDF5 file holds too many groups and datasets", at)

@@ -15,7 +15,7 @@ from tensortrigger_backend.domain.tensors import Signature, TensorSpec
 Batch = dict[str, npt.NDArray[Any]]
 
 BATCH_SIZES = (1, 7, 32)
-SCALES = (1.0, 10.0)
+SCALES = (1.0, 4.0)
 FREE_LENGTHS = (24, 17)
 """What a variable axis is tried with: both long enough for a few convolutions, one of them odd."""
 

@@ -12,15 +12,16 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tensortrigger_backend.domain.errors import TensorTriggerError, Unavailable
+from tensortrigger_backend.domain.errors import Unavailable
 
 Outputs = Mapping[str, npt.NDArray[Any]]
 Done = Callable[["Outputs | None", "BaseException | None"], None]
 
 MAX_ROWS: Final = 1024
 MAX_WAITING_ROWS: Final = 64 * MAX_ROWS
-INLINE_SECONDS: Final = 300e-6
-"""A call that is quicker than this runs on the event loop: handing it to a thread would cost more."""
+INLINE_SECONDS: Final = 2e-3
+"""A call that is quicker than this runs on the event loop: a thread would have to wait longer for the
+interpreter's lock, and no other model's answer is held up for long."""
 
 
 class Infer(Protocol):
@@ -89,7 +90,6 @@ class Batcher:
         batch = self._take()
         stacked = batch[0][0] if len(batch) == 1 else np.concatenate([vectors for vectors, _ in batch])
         loop = asyncio.get_running_loop()
-        # Rows count towards the cost: a thousand rows of a tiny model are not tiny.
         if self._cost * len(stacked) < INLINE_SECONDS:
             started = perf_counter()
             outputs, error = self._call(stacked)
@@ -113,9 +113,13 @@ class Batcher:
         loop.run_in_executor(self._executor, self._call, stacked).add_done_callback(finished)
 
     def _take(self) -> list[tuple[npt.NDArray[Any], Done]]:
+        """What is waiting, up to the cap; requests of a quick model never add up to a slow call."""
         batch = [self._waiting.popleft()]
         rows = len(batch[0][0])
-        while self._waiting and rows + len(self._waiting[0][0]) <= MAX_ROWS:
+        cap = MAX_ROWS
+        if 0 < self._cost < INLINE_SECONDS:
+            cap = min(cap, int(INLINE_SECONDS / self._cost))
+        while self._waiting and rows + len(self._waiting[0][0]) <= cap:
             batch.append(self._waiting.popleft())
             rows += len(batch[-1][0])
         self._waiting_rows -= rows
@@ -124,9 +128,7 @@ class Batcher:
     def _call(self, stacked: npt.NDArray[Any]) -> tuple[Outputs | None, BaseException | None]:
         try:
             return self._infer(stacked), None
-        except TensorTriggerError as error:
-            return None, error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # Whatever an engine raises belongs to the callers of this batch, not to the loop.
             return None, error
 

@@ -47,7 +47,7 @@ class Recovery:
         self._clock = clock
         self._interval = interval
         self._nudged = threading.Event()
-        self._stop = False
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recovery", daemon=True)
 
     def start(self) -> None:
@@ -61,7 +61,7 @@ class Recovery:
 
     def close(self) -> None:
         """Stop. Safe to repeat."""
-        self._stop = True
+        self._stop.set()
         self._nudged.set()
         if self._thread.is_alive():
             self._thread.join(timeout=10)
@@ -90,10 +90,10 @@ class Recovery:
 
     def _run(self) -> None:
         looked_after = self._clock()
-        while not self._stop:
+        while not self._stop.is_set():
             self._nudged.wait(self._interval)
             self._nudged.clear()
-            if self._stop:
+            if self._stop.is_set():
                 return
             try:
                 self.relay()

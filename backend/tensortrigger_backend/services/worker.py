@@ -22,7 +22,7 @@ BATCH_ROWS: Final = 4096
 """Rows per call of the engine: enough to be fast, few enough to notice a cancellation soon."""
 
 
-class LostClaim(Exception):  # noqa: N818 - not an error: somebody else has the partition now
+class LostClaim(Exception):
     """The partition was lost to another worker, or its job was cancelled."""
 
 

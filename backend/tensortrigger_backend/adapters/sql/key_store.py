@@ -41,8 +41,8 @@ class SqlKeyStore:
         """See ``KeyStore.key``."""
         return next(iter(self._keys(key_id)), None)
 
-    def keys(self) -> list[KeyRecord]:
-        """See ``KeyStore.keys``."""
+    def all_keys(self) -> list[KeyRecord]:
+        """See ``KeyStore.all_keys``."""
         return self._keys(None)
 
     def _keys(self, key_id: str | None) -> list[KeyRecord]:

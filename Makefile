@@ -1,0 +1,56 @@
+# Everything a newcomer needs: Python 3.11 to 3.13 and make. `make lab` and `make test` set up what they use.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := tensortrigger_lab backend server_extension tests benchmarks scripts
+
+# The first interpreter that is new enough; set PYTHON to choose another.
+PYTHON ?= $(shell for python in python3.12 python3.13 python3.11 python3; do \
+	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& echo "$$python" && break; done)
+
+# TensorFlow takes twice as long to import where no bytecode is kept.
+unexport PYTHONDONTWRITEBYTECODE
+export UV_COMPILE_BYTECODE := 1
+
+.PHONY: help setup lab demo test quick check bench clean
+
+help: ## Show what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP) ## Make .venv with everything in it
+
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; set PYTHON=/path/to/python" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore uv
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --editable '.[lab]' --group dev
+	@$(BIN)/jupyter server extension enable --sys-prefix tensortrigger_server >/dev/null 2>&1
+	@touch $@
+
+lab: $(STAMP) ## Open JupyterLab with the backend embedded and the quickstart ready
+	$(BIN)/jupyter lab notebooks/01_quickstart.ipynb
+
+demo: $(STAMP) ## Tell the quickstart's story in the terminal, on real data
+	$(BIN)/python scripts/demo.py
+
+test: $(STAMP) ## Run all tests
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=240 notebooks
+
+quick: $(STAMP) ## Run the tests that need neither TensorFlow nor a running backend
+	$(BIN)/python -m pytest -m 'not slow'
+
+check: $(STAMP) ## Lint, check types and import layers
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/lint-imports --no-cache
+
+bench: $(STAMP) ## Measure serving against a naive app, side by side
+	$(BIN)/python benchmarks/serve.py
+
+clean: ## Remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,34 @@
+"""What the answers of several routes share: times, pages and data URLs."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Query
+from starlette.responses import Response, StreamingResponse
+
+PageLimit = Annotated[int, Query(ge=1, le=200)]
+
+
+def timestamp(seconds: float) -> str:
+    """ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def data_url(blocks: Iterator[bytes], media_type: str, name: str) -> Response:
+    """``{http_code, <name>: data URL}``, encoded block by block, so that memory does not grow with it.
+
+    Args:
+        blocks: all but the last a multiple of three bytes long.
+    """
+
+    def body() -> Iterator[bytes]:
+        yield f'{{"http_code":200,"{name}":"data:{media_type};base64,'.encode()
+        for block in blocks:
+            yield base64.b64encode(block)
+        yield b'"}'
+
+    return StreamingResponse(body(), media_type="application/json")
