@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sys
 import threading
+from types import FrameType
 
 import uvicorn
 
@@ -84,6 +87,10 @@ def run(settings: Settings, backend: Backend, listener: socket.socket, exit_with
         backlog=BACKLOG,
     )
     server = _Server(config, url_of(listener))
+    # uvicorn raises the signal again once it has shut down; by then it has done its work, and what remains
+    # is to close the backend in order.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _already_heard)
     if exit_with_parent:
         threading.Thread(target=_follow_parent, args=(server,), name="parent-watch", daemon=True).start()
     server.run(sockets=[listener])
@@ -100,8 +107,13 @@ class _Server(uvicorn.Server):
         sys.stdout.flush()
 
 
+def _already_heard(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing."""
+
+
 def _follow_parent(server: uvicorn.Server) -> None:
     """Standard input is a pipe that the parent holds open: it ends when the parent does, however that ends."""
-    while sys.stdin.buffer.read(1024):
+    # Not through sys.stdin: its lock, held by this thread, would abort the interpreter at exit.
+    while os.read(0, 1024):
         pass
     server.should_exit = True
