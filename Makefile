@@ -27,7 +27,6 @@ $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore uv
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --editable '.[lab]' --group dev
-	@$(BIN)/jupyter server extension enable --sys-prefix tensortrigger_server >/dev/null 2>&1
 	@touch $@
 
 lab: $(STAMP) ## Open JupyterLab with the backend embedded and the quickstart ready
@@ -38,7 +37,6 @@ demo: $(STAMP) ## Tell the quickstart's story in the terminal, on real data
 
 test: $(STAMP) ## Run all tests
 	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbmake --nbmake-timeout=240 notebooks
 
 quick: $(STAMP) ## Run the tests that need neither TensorFlow nor a running backend
 	$(BIN)/python -m pytest -m 'not slow'

@@ -1,0 +1,125 @@
+"""A CSV job on the backend: follow it, cancel it, read its results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from tensortrigger_lab import display
+from tensortrigger_lab.client import Client
+from tensortrigger_lab.errors import JobFailed
+from tensortrigger_lab.progress import Progress
+from tensortrigger_lab.wire import JobRecord, Reject
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIRST_POLL, LONGEST_POLL = 0.05, 1.0
+"""Seconds between two looks at a job: short ones answer at once, long ones are not pestered."""
+
+
+class Job:
+    """A handle on one job; ``record`` is how it stood at the last look."""
+
+    def __init__(self, record: JobRecord, client: Client) -> None:
+        self.record = record
+        self._client = client
+
+    @property
+    def job_id(self) -> str:
+        """Names the job for ever."""
+        return self.record.job_id
+
+    @property
+    def state(self) -> str:
+        """queued, running, succeeded, failed or cancelled."""
+        return self.record.state
+
+    def refresh(self) -> Job:
+        """Look again."""
+        self.record = self._client.job(self.job_id)
+        return self
+
+    def cancel(self) -> Job:
+        """Stop it. Safe to repeat."""
+        self._client.cancel_job(self.job_id)
+        return self.refresh()
+
+    def wait(self, progress: Progress | None = None, sleep: Callable[[float], None] = time.sleep) -> Job:
+        """Return when it has succeeded; a KeyboardInterrupt cancels the job first.
+
+        Raises:
+            JobFailed: it failed, or somebody cancelled it.
+        """
+        try:
+            self._follow(progress, sleep)
+        except KeyboardInterrupt:
+            self._client.cancel_job(self.job_id)
+            raise
+        if self.state != "succeeded":
+            reason = f": {self.record.error}" if self.record.error else "."
+            raise JobFailed(f"Job {self.job_id} is {self.state}{reason}", self.job_id)
+        return self
+
+    def results(self) -> pd.DataFrame:
+        """One row a data row of the CSV, in its order; NaN where a row was rejected.
+
+        ``attrs`` holds ``job_id``, ``model_id``, ``rows_rejected`` and the first 1,000 ``rejects``.
+        """
+        from tensortrigger_lab.scored import read_results
+
+        with self._client.results_csv(self.job_id) as chunks:
+            frame = read_results(chunks, self.record.progress.rows_total)
+        rejected = self.record.progress.rows_rejected
+        rejects = self._client.rejects(self.job_id) if rejected else []
+        frame.attrs = {
+            "job_id": self.job_id,
+            "model_id": self.record.model_id,
+            "rows_rejected": rejected,
+            "rejects": [display.reject_members(reject) for reject in rejects],
+        }
+        return frame
+
+    def results_csv(self) -> Any:
+        """A context manager that gives the results as CSV bytes, streamed; rejected rows are absent."""
+        return self._client.results_csv(self.job_id)
+
+    def rejects(self, limit: int = 1000) -> list[Reject]:
+        """The first ``limit`` rows that could not be scored."""
+        return self._client.rejects(self.job_id, limit=limit)
+
+    def summary(self) -> str:
+        """How the job ended, in one line, with the first reject where there is one."""
+        progress = self.record.progress
+        parts = [f"{progress.rows_done - progress.rows_rejected:,} rows scored"]
+        if progress.rows_rejected:
+            first = self._client.rejects(self.job_id, limit=1)
+            why = f" (first: {first[0].message})" if first else ""
+            parts.append(f"{progress.rows_rejected:,} rejected{why}")
+        if progress.rows_per_second:
+            parts.append(f"{progress.rows_per_second:,.0f} rows/s")
+        return f"{', '.join(parts)}, job {self.job_id}"
+
+    def _follow(self, progress: Progress | None, sleep: Callable[[float], None]) -> None:
+        for pause in _pauses():
+            self.refresh()
+            if progress is not None:
+                now = self.record.progress
+                progress.show(self.state, now.rows_done, now.rows_total, display.speed(now))
+            if self.record.final:
+                return
+            sleep(pause)
+
+    def __repr__(self) -> str:
+        return display.job_text(self.record)
+
+    def _repr_html_(self) -> str:
+        return display.job_html(self.record)
+
+
+def _pauses() -> Iterator[float]:
+    pause = FIRST_POLL
+    while True:
+        yield pause
+        pause = min(LONGEST_POLL, pause * 1.3)

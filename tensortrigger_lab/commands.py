@@ -1,0 +1,157 @@
+"""The client verbs of the ``tt`` command: what a shell asks of a backend over REST."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tensortrigger_lab import verbs
+from tensortrigger_lab.background import Job
+from tensortrigger_lab.client import Client
+from tensortrigger_lab.display import facts_text
+from tensortrigger_lab.errors import BadInput
+from tensortrigger_lab.inference import infer
+from tensortrigger_lab.progress import progress_for
+from tensortrigger_lab.scoring import csv_file, start
+from tensortrigger_lab.status import status_facts
+from tensortrigger_lab.strict_json import loads
+from tensortrigger_lab.wire import WireError
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    Verb = Callable[[Client, argparse.Namespace], None]
+
+PATIENCE = 2.0
+"""Seconds to knock: whoever types a command wants to know soon that nothing answers."""
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add every client verb."""
+    _verb(subparsers, "status", _status, "which backend this is, and whether it answers")
+    _verb(subparsers, "models", _models, "the published models").add_argument("--name", help="only this one")
+    run = _verb(subparsers, "run", _run, "one answer, or a batch of them, as JSON")
+    run.add_argument("model", help="id, name or name/3")
+    run.add_argument("values", metavar="JSON", help="an object, a list, or - for standard input")
+    score = _verb(subparsers, "score", _score, "score a CSV file in the background")
+    score.add_argument("model", help="id, name or name/3")
+    score.add_argument("file", metavar="FILE.csv")
+    score.add_argument("-o", "--output", metavar="OUT.csv", help="default: standard output")
+    _verb(subparsers, "jobs", _jobs, "the CSV jobs")
+    _verb(subparsers, "job", _job, "one CSV job").add_argument("job_id", metavar="ID")
+    _verb(subparsers, "cancel", _cancel, "stop a CSV job").add_argument("job_id", metavar="ID")
+    publish = _verb(subparsers, "publish", _publish, "publish a .keras or .h5 file")
+    publish.add_argument("file", metavar="FILE")
+    publish.add_argument("--name", required=True, help="a-z, 0-9, '.', '_', '-'")
+    publish.add_argument("--description", default="")
+    publish.add_argument("--schema", metavar="SCHEMA.json", help="{name: {var_type, index}}")
+
+
+def _verb(subparsers: Subparsers, name: str, verb: Verb, told: str) -> argparse.ArgumentParser:
+    parser = subparsers.add_parser(name, help=told, description=told)
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+    def run(arguments: argparse.Namespace) -> int:
+        with Client(patience=PATIENCE) as client:
+            verb(client, arguments)
+        return 0
+
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _status(client: Client, _: argparse.Namespace) -> None:
+    _say(facts_text("TensorTrigger", status_facts(client)))
+
+
+def _models(client: Client, arguments: argparse.Namespace) -> None:
+    _say(repr(verbs.models(arguments.name, client=client)))
+
+
+def _run(client: Client, arguments: argparse.Namespace) -> None:
+    values = sys.stdin.read() if arguments.values == "-" else arguments.values
+    try:
+        question = loads(values)
+    except WireError as error:
+        raise BadInput(f"The values are {error}.") from None
+    answer = infer(client, arguments.model, question)
+    _say(json.dumps(answer, default=_plain, ensure_ascii=False))
+
+
+def _score(client: Client, arguments: argparse.Namespace) -> None:
+    with progress_for() as shown:
+        with csv_file(arguments.file) as path:
+            job = start(client, arguments.model, path, shown)
+        job.wait(shown)
+        _write_results(job, arguments.output)
+        summary = job.summary()
+    sys.stderr.write(f"{summary}\n")
+
+
+def _write_results(job: Job, output: str | None) -> None:
+    """Stream the results; a file appears under its name only when it is complete."""
+    if output is None:
+        with job.results_csv() as chunks:
+            for chunk in chunks:
+                sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+        return
+    partial = Path(f"{output}.part")
+    try:
+        with job.results_csv() as chunks, partial.open("wb") as file:
+            file.writelines(chunks)
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _jobs(client: Client, _: argparse.Namespace) -> None:
+    _say(repr(verbs.jobs(client=client)))
+
+
+def _job(client: Client, arguments: argparse.Namespace) -> None:
+    _say(repr(verbs.job(arguments.job_id, client=client)))
+
+
+def _cancel(client: Client, arguments: argparse.Namespace) -> None:
+    client.cancel_job(arguments.job_id)
+    _say(repr(verbs.job(arguments.job_id, client=client)))
+
+
+def _publish(client: Client, arguments: argparse.Namespace) -> None:
+    from tensortrigger_lab.publishing import publish
+
+    schema = None
+    if arguments.schema is not None:
+        try:
+            schema = loads(Path(arguments.schema).read_bytes())
+        except (OSError, WireError) as error:
+            raise BadInput(f"The schema in {arguments.schema!r} cannot be read: {error}.") from None
+    model = publish(
+        arguments.file,
+        arguments.name,
+        description=arguments.description,
+        schema=schema,
+        client=client,
+    )
+    _say(repr(model))
+
+
+def _plain(value: Any) -> Any:
+    """Arrays as lists; NaN, which strict JSON has no word for, as null."""
+    import numpy as np
+
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind != "f":
+            return value.tolist()
+        masked = value.astype(object)
+        masked[np.isnan(value)] = None
+        return masked.tolist()
+    raise TypeError(type(value).__name__)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")

@@ -1,0 +1,160 @@
+"""How models, jobs and lists of them look, as text and as HTML; everything a server said is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
+from typing import Any, Generic, TypeVar, overload
+
+from tensortrigger_lab.wire import JobProgress, JobRecord, ModelRecord, Reject
+
+T = TypeVar("T")
+Row = tuple[str, ...]
+
+MODEL_HEADINGS = ("name", "version", "state", "engine", "created", "id")
+JOB_HEADINGS = ("job", "state", "rows", "rejected", "created", "model")
+
+
+class Listing(Sequence[T], Generic[T]):
+    """A list that shows itself as a table."""
+
+    def __init__(self, entries: Sequence[T], headings: Row, row_of: Callable[[T], Row], nothing: str) -> None:
+        self._entries = tuple(entries)
+        self._headings = headings
+        self._row_of = row_of
+        self._nothing = nothing
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Listing[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Listing[T]:
+        if isinstance(index, slice):
+            return Listing(self._entries[index], self._headings, self._row_of, self._nothing)
+        return self._entries[index]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._entries)
+
+    def __repr__(self) -> str:
+        return text_table(self._headings, self._rows()) if self._entries else self._nothing
+
+    def _repr_html_(self) -> str:
+        if not self._entries:
+            return f"<p>{escape(self._nothing)}</p>"
+        return html_table(self._headings, self._rows())
+
+    def _rows(self) -> list[Row]:
+        return [self._row_of(entry) for entry in self._entries]
+
+
+def model_row(record: ModelRecord) -> Row:
+    """The cells under ``MODEL_HEADINGS``."""
+    version = "" if record.version is None else str(record.version)
+    return (record.name, version, record.state, record.engine or "", record.created[:19], record.model_id)
+
+
+def job_row(record: JobRecord) -> Row:
+    """The cells under ``JOB_HEADINGS``."""
+    progress = record.progress
+    return (
+        record.job_id,
+        record.state,
+        rows_told(progress),
+        f"{progress.rows_rejected:,}",
+        record.created[:19],
+        record.model_id,
+    )
+
+
+def job_text(record: JobRecord) -> str:
+    """One job in a few lines."""
+    return facts_text(f"Job {record.job_id}, {record.state}", _job_facts(record))
+
+
+def job_html(record: JobRecord) -> str:
+    """One job as a small table."""
+    return facts_html(f"Job {record.job_id}, {record.state}", _job_facts(record))
+
+
+def _job_facts(record: JobRecord) -> list[tuple[str, str]]:
+    progress = record.progress
+    facts = [
+        ("model", record.model_id),
+        ("rows", rows_told(progress)),
+        ("rejected", f"{progress.rows_rejected:,}"),
+    ]
+    if progress.rows_per_second:
+        facts.append(("speed", speed(progress)))
+    if record.error:
+        facts.append(("error", record.error))
+    return [*facts, ("created", record.created)]
+
+
+def rows_told(progress: JobProgress) -> str:
+    """Rows done of all, as far as they are counted."""
+    total = "?" if progress.rows_total is None else f"{progress.rows_total:,}"
+    return f"{progress.rows_done:,} of {total}"
+
+
+def speed(progress: JobProgress) -> str:
+    """Rows a second and time left, as far as they are known."""
+    parts = []
+    if progress.rows_per_second:
+        parts.append(f"{progress.rows_per_second:,.0f} rows/s")
+    if progress.seconds_left:
+        parts.append(f"{progress.seconds_left:,.0f} s left")
+    return ", ".join(parts)
+
+
+def reject_members(reject: Reject) -> dict[str, Any]:
+    """A reject as plain members, which a DataFrame's ``attrs`` can carry into a file."""
+    return {
+        "row": reject.row,
+        "line": reject.line,
+        "field": reject.field,
+        "code": reject.code,
+        "message": reject.message,
+    }
+
+
+def facts_text(heading: str, facts: Sequence[tuple[str, str]]) -> str:
+    """A heading and aligned ``name  value`` lines."""
+    width = max((len(name) for name, _ in facts), default=0)
+    lines = [printable(heading)]
+    return "\n".join(lines + [f"  {name:<{width}}  {printable(value)}" for name, value in facts])
+
+
+def facts_html(heading: str, facts: Sequence[tuple[str, str]]) -> str:
+    """A heading and a table of names and values."""
+    rows = "".join(
+        f'<tr><th style="text-align:left">{escape(name)}</th>'
+        f'<td style="text-align:left;overflow-wrap:anywhere">{escape(value)}</td></tr>'
+        for name, value in facts
+    )
+    return f"<div><strong>{escape(heading)}</strong><table>{rows}</table></div>"
+
+
+def text_table(headings: Row, rows: Sequence[Row]) -> str:
+    """A plain table with aligned columns."""
+    printed = [headings, *(tuple(printable(cell) for cell in row) for row in rows)]
+    widths = [max(len(row[place]) for row in printed) for place in range(len(headings))]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in printed
+    )
+
+
+def html_table(headings: Row, rows: Sequence[Row]) -> str:
+    """The same table as HTML."""
+    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def printable(text: str) -> str:
+    """``text`` without characters that could steer a terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)

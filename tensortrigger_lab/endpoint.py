@@ -1,0 +1,134 @@
+"""A published model version as a notebook holds it: run it, score with it, and hand its curl line on."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from tensortrigger_lab import display, inference, scoring
+from tensortrigger_lab.client import Client
+from tensortrigger_lab.comparison import Check
+from tensortrigger_lab.config import KEY_VARIABLE
+from tensortrigger_lab.strict_json import dumps
+from tensortrigger_lab.wire import ModelRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LONGEST_CURL_BODY = 4000
+"""Characters; a longer body is read from a file, since no one pastes an image."""
+BODY_FILE = "request.json"
+
+
+class Model:
+    """One immutable version of a published model.
+
+    Args:
+        record: as the backend describes it.
+        client: the backend it lives on.
+        example: the members of a request that runs it, less the model: ``input_vector`` or ``inputs``.
+        check: the comparison with ``model.predict``; None where it was not published from here.
+    """
+
+    def __init__(
+        self,
+        record: ModelRecord,
+        client: Client,
+        *,
+        example: dict[str, Any] | None = None,
+        check: Check | None = None,
+    ) -> None:
+        self.record = record
+        self.client = client
+        self.check = check
+        self._example = example or placeholder_example(record)
+
+    @property
+    def model_id(self) -> str:
+        """Names this version for ever."""
+        return self.record.model_id
+
+    @property
+    def name(self) -> str:
+        """What all versions of the model share."""
+        return self.record.name
+
+    @property
+    def version(self) -> int | None:
+        """Counts 1, 2, 3 within the name; None until it is ready."""
+        return self.record.version
+
+    @property
+    def engine(self) -> str | None:
+        """What answers: ``onnxruntime`` or ``tensorflow``."""
+        return self.record.engine
+
+    @property
+    def url(self) -> str:
+        """Where its metadata is."""
+        return f"{self.client.url}/models/{self.model_id}"
+
+    @property
+    def request_body(self) -> str:
+        """The JSON of a request that runs the example."""
+        return dumps({"model_id": self.model_id, **self._example}).decode()
+
+    @property
+    def curl(self) -> str:
+        """A line for a terminal that runs the example; the key comes from the environment there."""
+        key = f'-H "Authorization: Bearer ${KEY_VARIABLE}" ' if self.client.has_key else ""
+        body = self.request_body
+        data = shlex.quote(body) if len(body) <= LONGEST_CURL_BODY else f"@{BODY_FILE}"
+        return f'curl -s {self.client.url}/tensor/run {key}-H "Content-Type: application/json" -d {data}'
+
+    def run(self, x: Any) -> Any:
+        """The model's answer to ``x``; see ``tensortrigger_lab.run``."""
+        return inference.infer(self.client, self.model_id, x, self.record)
+
+    def score_csv(self, source: Any, *, progress: bool = True) -> pd.DataFrame:
+        """Its outputs for every row of a CSV file or DataFrame; see ``tensortrigger_lab.score_csv``."""
+        return scoring.score(self.client, self.model_id, source, progress=progress)
+
+    def __repr__(self) -> str:
+        return display.facts_text(self._heading(), self._facts())
+
+    def _repr_html_(self) -> str:
+        return display.facts_html(self._heading(), self._facts())
+
+    def _heading(self) -> str:
+        version = f" version {self.version}" if self.version is not None else ""
+        return f"Model {self.name!r}{version}, {self.record.state}"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        record = self.record
+        facts = [("id", record.model_id), ("URL", self.url)]
+        if record.engine:
+            reason = f" ({record.engine_reason})" if record.engine_reason else ""
+            facts.append(("engine", f"{record.engine}{reason}"))
+        if record.description:
+            facts.append(("description", record.description))
+        if self.check is not None:
+            facts.append(("check", str(self.check)))
+        if record.state == "ready":
+            facts.append(("try it", self.curl))
+            if self.curl.endswith(f"@{BODY_FILE}"):
+                facts.append(("", f"first: open({BODY_FILE!r}, 'w').write(model.request_body)"))
+        return facts
+
+
+def placeholder_example(record: ModelRecord) -> dict[str, Any]:
+    """A request body of zeros in the shape that the model takes, where no example is known."""
+    if record.schema is not None:
+        return {"input_vector": dict.fromkeys(record.input_names, 0)}
+    inputs = {
+        spec.name: _filled("" if spec.dtype == "string" else 0, (1, *spec.shape[1:]))
+        for spec in (record.signature.inputs if record.signature else ())
+    }
+    return {"inputs": next(iter(inputs.values())) if len(inputs) == 1 else inputs}
+
+
+def _filled(value: Any, shape: tuple[int, ...]) -> Any:
+    """A nested list; an axis of free length gets one entry."""
+    if not shape:
+        return value
+    return [_filled(value, shape[1:]) for _ in range(max(1, shape[0]))]

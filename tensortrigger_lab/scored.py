@@ -1,0 +1,36 @@
+"""The CSV of a job's results as a table that has a row for every data row of the upload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING
+
+from tensortrigger_lab.errors import UnexpectedAnswer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IN_MEMORY = 16 << 20
+"""Bytes of results that are held in memory; more go through a temporary file."""
+
+
+def read_results(chunks: Iterable[bytes], rows_total: int | None) -> pd.DataFrame:
+    """One column an output, indexed 0 to ``rows_total - 1``; NaN where a row has no result.
+
+    Raises:
+        UnexpectedAnswer: it is not the CSV of a job's results.
+    """
+    import pandas as pd
+
+    with SpooledTemporaryFile(max_size=IN_MEMORY) as spool:
+        for chunk in chunks:
+            spool.write(chunk)
+        spool.seek(0)
+        try:
+            frame = pd.read_csv(spool).set_index("row")
+        except (ValueError, KeyError) as error:
+            raise UnexpectedAnswer(f"The results of the job cannot be read: {error}.") from error
+    frame.index.name = None
+    total = rows_total if rows_total is not None else (int(frame.index.max()) + 1 if len(frame) else 0)
+    return frame.reindex(pd.RangeIndex(total))

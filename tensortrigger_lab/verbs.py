@@ -1,0 +1,125 @@
+"""The functions that a notebook calls about what is published already: run, score_csv, models, jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tensortrigger_lab import display, inference, scoring
+from tensortrigger_lab.background import Job
+from tensortrigger_lab.client import Client
+from tensortrigger_lab.endpoint import Model
+from tensortrigger_lab.session import session
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def run(model: Model | str, x: Any, *, client: Client | None = None) -> Any:
+    """The model's answer to ``x``, in the form in which ``x`` came.
+
+    Args:
+        model: a ``Model``, an id, ``name`` (its latest version) or ``name/3``.
+        x: one vector (a dict of numbers, a Series, a list or array of shape (k,)) or a batch: a DataFrame,
+            a list of dicts, an array of shape (n, k) or with more axes, or, for a model with several inputs,
+            a dict or list of arrays; batch axis first.
+
+    Returns:
+        for one vector its output, a list, or a dict where outputs have names; for a DataFrame a DataFrame
+        with the same index; for a list of dicts a list; for arrays an array, or arrays by output name.
+
+    Raises:
+        BadInput: a value that cannot be sent, by field and row.
+        TensorTriggerError: see the tree in ``errors``.
+
+    Example:
+        >>> tt.run("churn", {"age": 41, "visits": 3})  # doctest: +SKIP
+        [0.173]
+    """
+    if isinstance(model, Model):
+        return inference.infer(client or model.client, model.model_id, x, model.record)
+    return inference.infer(client or session().client, model, x)
+
+
+def score_csv(
+    model: Model | str, source: Any, *, progress: bool = True, client: Client | None = None
+) -> pd.DataFrame:
+    """The model's outputs for every row of a CSV file or DataFrame, computed in the backend's background.
+
+    Args:
+        model: a ``Model``, an id, ``name`` or ``name/3``.
+        source: path of a CSV file with a header, which is streamed from disk, or a DataFrame; columns are
+            matched by name, whatever their order.
+        progress: whether to show it.
+
+    Returns:
+        one column an output, with the index of the DataFrame (counting from 0 for a file); NaN where a row
+        was rejected. ``attrs`` holds ``job_id``, ``model_id``, ``rows_rejected`` and 1,000 ``rejects``.
+
+    Raises:
+        BadInput: no such file, or an empty table.
+        JobFailed: the job failed, or somebody cancelled it.
+        TensorTriggerError: see the tree in ``errors``. A KeyboardInterrupt cancels the job.
+
+    Example:
+        >>> tt.score_csv("churn", "customers.csv")["output"].mean()  # doctest: +SKIP
+        0.214
+    """
+    if isinstance(model, Model):
+        return scoring.score(client or model.client, model.model_id, source, progress=progress)
+    return scoring.score(client or session().client, model, source, progress=progress)
+
+
+def model(reference: str, *, client: Client | None = None) -> Model:
+    """A published version by id, ``name`` (its latest) or ``name/3``.
+
+    Example:
+        >>> tt.model("churn/2").engine  # doctest: +SKIP
+        'onnxruntime'
+    """
+    client = client or session().client
+    return Model(client.model(reference), client)
+
+
+def models(
+    name: str | None = None, *, limit: int = 100, client: Client | None = None
+) -> display.Listing[Model]:
+    """The newest published versions, newest first, as a list that shows itself as a table.
+
+    Example:
+        >>> [model.name for model in tt.models()]  # doctest: +SKIP
+        ['churn', 'churn']
+    """
+    client = client or session().client
+    found = [Model(record, client) for record in client.models(name=name, limit=limit)]
+    return display.Listing(
+        found,
+        display.MODEL_HEADINGS,
+        lambda model: display.model_row(model.record),
+        "No models yet: publish one with tt.publish(model, name=..., example=X).",
+    )
+
+
+def job(job_id: str, *, client: Client | None = None) -> Job:
+    """One CSV job: its state, ``wait()``, ``cancel()``, ``results()``, ``rejects()``.
+
+    Example:
+        >>> tt.job(job_id).wait().results()  # doctest: +SKIP
+    """
+    client = client or session().client
+    return Job(client.job(job_id), client)
+
+
+def jobs(*, limit: int = 100, client: Client | None = None) -> display.Listing[Job]:
+    """The newest CSV jobs, newest first, as a list that shows itself as a table.
+
+    Example:
+        >>> [job.state for job in tt.jobs()]  # doctest: +SKIP
+        ['succeeded']
+    """
+    client = client or session().client
+    return display.Listing(
+        [Job(record, client) for record in client.jobs(limit=limit)],
+        display.JOB_HEADINGS,
+        lambda job: display.job_row(job.record),
+        "No jobs yet: start one with tt.score_csv(model, path_or_DataFrame).",
+    )
