@@ -249,7 +249,7 @@ class JobStore(Protocol):
         """End the leases of workers that are known to be dead. How many."""
 
     def claimants(self) -> list[str]:
-        """Workers that hold a lease."""
+        """Workers that hold a lease of an open job."""
 
 
 class KeyStore(Protocol):

@@ -15,6 +15,9 @@ from tensortrigger_backend.domain.errors import NotFound, Unavailable
 from tensortrigger_backend.ports import BlobWriter
 
 
+_TRIES = 100
+
+
 class LocalBlobs:
     """Keeps the ``BlobStore`` promises on a local file system.
 
@@ -118,13 +121,23 @@ class _FileWriter:
             self._stream.flush()
             os.fsync(self._stream.fileno())
             self._stream.close()
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-            self._incoming.replace(self._target)
+            self._into_place()
             _sync_folder(self._target.parent)
         except OSError as error:
             raise Unavailable(
                 f"The storage cannot be written: {error.strerror}.", retry_after=30.0
             ) from error
+
+    def _into_place(self) -> None:
+        for left in reversed(range(_TRIES)):
+            try:
+                self._target.parent.mkdir(parents=True, exist_ok=True)
+                self._incoming.replace(self._target)
+                return
+            except (FileNotFoundError, FileExistsError):
+                # ``delete`` removed the folder, empty for a moment, in between.
+                if not left:
+                    raise
 
     def abort(self) -> None:
         # A full disk can refuse the last buffered bytes at close; the file goes anyway.

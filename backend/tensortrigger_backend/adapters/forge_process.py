@@ -161,15 +161,22 @@ class ForgeProcess:
         seat.child.allow(self._time_limit)
         paths = {"source": str(upload), "target": str(seat.scratch / "servable")}
         self._say(seat, {"do": "forge", **paths, "order": order.to_dict()})
+        for words in self._words(seat):
+            if isinstance(words, ForgeVerdict):
+                return words
+            on_stage(words)
+        raise self._unavailable(seat, "it ended without a verdict")
+
+    def _words(self, seat: _Seat) -> Iterator[str | ForgeVerdict]:
+        """The stages that the child tells of, then its verdict."""
         try:
             for words in _lines(seat.child):
                 if words.get("stage") in _STAGES:
-                    on_stage(words["stage"])
+                    yield words["stage"]
                 if "verdict" in words:
-                    return ForgeVerdict.from_dict(words["verdict"])
+                    yield ForgeVerdict.from_dict(words["verdict"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise self._unavailable(seat, f"its words make no sense ({error})") from error
-        raise self._unavailable(seat, "it ended without a verdict")
 
     def _say(self, seat: _Seat, words: dict[str, Any]) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,8 @@ class ParquetParts:
 
         columns, fields = [pa.array(rows, pa.int64())], [pa.field("row", pa.int64())]
         for name, values in outputs.items():
-            flat = values.reshape(len(rows), -1)
+            # Not -1: of a partition in which every row was rejected numpy could not tell the width.
+            flat = values.reshape(len(rows), math.prod(values.shape[1:]))
             column = pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1])
             columns.append(column)
             shape = json.dumps(list(values.shape[1:])).encode()

@@ -186,7 +186,7 @@ def as_vectors(flat: list[float], resident: Resident) -> npt.NDArray[Any] | None
     if (exact != np.trunc(exact)).any():
         return None
     limits = np.iinfo(resident.dtype)
-    if exact.min() < limits.min or exact.max() > limits.max:
+    if exact.min() < limits.min or exact.max() >= float(limits.max + 1):
         return None
     return exact.astype(resident.dtype)
 

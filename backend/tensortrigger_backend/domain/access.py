@@ -104,7 +104,7 @@ def parse_scopes(names: object, loc: tuple[str | int, ...] = ("scopes",)) -> fro
     known = ", ".join(Scope)
     if not isinstance(names, list | tuple) or not names:
         raise InvalidInput.of(Fault(loc, "scopes", "Name at least one scope.", known, repr(names)[:80]))
-    unknown = [name for name in names if name not in set(Scope)]
+    unknown = [name for name in names if not isinstance(name, str) or name not in set(Scope)]
     if unknown:
         raise InvalidInput.of(
             Fault(loc, "scopes", f"There is no scope {str(unknown[0])[:40]!r}.", known, str(unknown[0])[:80])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -89,8 +90,10 @@ def _tensor(values: object, spec: TensorSpec, loc: tuple[str | int, ...]) -> npt
                 "ragged",
             )
         ) from None
+    # numpy makes numbers of booleans and texts of numbers where they stand together.
+    mixed = bool in (kinds := _kinds(values, array.ndim)) and len(kinds) > 1
     if spec.dtype == "string":
-        right_kind = array.dtype.kind == "U"
+        right_kind = kinds == {str}
     elif spec.dtype == "bool":
         right_kind = array.dtype.kind == "b"
     elif spec.dtype.startswith(("int", "uint")):
@@ -99,14 +102,16 @@ def _tensor(values: object, spec: TensorSpec, loc: tuple[str | int, ...]) -> npt
         )
     else:
         right_kind = array.dtype.kind in "iuf"
-    if not right_kind:
+    if mixed or not right_kind:
         raise InvalidInput.of(
             Fault(
                 loc,
                 "tensor_dtype",
                 f"Input {spec.name!r} must hold {spec.dtype} values only.",
                 expected,
-                {"U": "text", "O": "null or mixed values", "b": "booleans", "f": "fractions"}.get(
+                "null or mixed values"
+                if mixed
+                else {"U": "text", "O": "null or mixed values", "b": "booleans", "f": "fractions"}.get(
                     array.dtype.kind, str(array.dtype)
                 ),
             )
@@ -129,7 +134,9 @@ def _tensor(values: object, spec: TensorSpec, loc: tuple[str | int, ...]) -> npt
     dtype = np.dtype(spec.dtype)
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
-        in_range = bool((array >= limits.min).all() and (array <= limits.max).all())
+        # The largest int64 is no float64; the number after it is.
+        below = array < float(limits.max + 1) if array.dtype.kind == "f" else array <= limits.max
+        in_range = bool((array >= limits.min).all() and below.all())
     else:
         with np.errstate(over="ignore"):
             in_range = dtype.kind == "b" or bool(np.isfinite(array.astype(dtype)).all())
@@ -144,6 +151,13 @@ def _tensor(values: object, spec: TensorSpec, loc: tuple[str | int, ...]) -> npt
             )
         )
     return np.ascontiguousarray(array, dtype=dtype)
+
+
+def _kinds(values: Iterable[Any], depth: int) -> set[type]:
+    """The types of the values in a list nested ``depth`` deep."""
+    for _ in range(depth - 1):
+        values = chain.from_iterable(values)
+    return set(map(type, values))
 
 
 def json_from_tensor(array: npt.NDArray[Any]) -> tuple[Any, int]:

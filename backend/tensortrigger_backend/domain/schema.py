@@ -322,7 +322,11 @@ def _is_field(entry: object) -> bool:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python writes no integer of more than 4300 digits.
+        return "a number of thousands of digits"
     return text if len(text) <= 80 else text[:77] + "..."
 
 

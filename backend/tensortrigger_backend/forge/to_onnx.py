@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-from tf2onnx import convert as onnx_convert
+from tf2onnx import optimizer, tf_loader, tfonnx
 
 from tensortrigger_backend.domain.tensors import Signature
 from tensortrigger_backend.forge.concrete import concrete_function
@@ -34,20 +34,12 @@ def convert_model(model: Any, signature: Signature) -> bytes:
         raise NotExpressible("the model keeps a lookup table, which ONNX cannot express")
     outputs = [tensor.name for tensor in frozen.outputs]
     names = [spec.name for spec in (*signature.inputs, *signature.outputs)]
+    renamed = dict(zip((*inputs, *outputs), names, strict=True))
     try:
-        proto, _ = onnx_convert.from_graph_def(
-            frozen.graph.as_graph_def(),
-            name="servable",
-            input_names=inputs,
-            output_names=outputs,
-            opset=OPSET,
-            custom_op_handlers={"Erfc": (_erfc, []), "Expm1": (_expm1, [])},
-            tensors_to_rename=dict(zip((*inputs, *outputs), names, strict=True)),
-        )
+        proto = _convert(frozen.graph.as_graph_def(), inputs, outputs, renamed)
     except Exception as error:
-        raise NotExpressible(
-            f"the conversion to ONNX failed: {type(error).__name__}: {str(error)[:200]}"
-        ) from error
+        what = " ".join(str(error).split())[:200]
+        raise NotExpressible(f"the conversion to ONNX failed: {type(error).__name__}: {what}") from error
     _refuse_unknown_ops(proto)
     _set_interface(proto, signature)
     _shorten_names(proto.graph, set(names))
@@ -57,6 +49,30 @@ def convert_model(model: Any, signature: Signature) -> bytes:
         raise NotExpressible(f"the ONNX graph is not valid: {str(error)[:200]}") from error
     packed: bytes = proto.SerializeToString(deterministic=True)
     return packed
+
+
+def _convert(graph_def: Any, inputs: list[str], outputs: list[str], renamed: dict[str, str]) -> Any:
+    """What ``tf2onnx.convert.from_graph_def`` does, but with the passes that we choose."""
+    with tf.Graph().as_default():
+        tf.import_graph_def(graph_def, name="")
+        graph_def = tf_loader.tf_optimize(inputs, outputs, graph_def)
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(graph_def, name="")
+        converted = tfonnx.process_tf_graph(
+            graph,
+            continue_on_error=True,
+            opset=OPSET,
+            input_names=inputs,
+            output_names=outputs,
+            tensors_to_rename=renamed,
+            custom_op_handlers={"Erfc": (_erfc, []), "Expm1": (_expm1, [])},
+        )
+        # The einsum pass tries every order of the letters, seconds of work for each attention layer, to take
+        # apart an op that ONNX Runtime has itself.
+        passes = {
+            name: make for name, make in optimizer._get_optimizers().items() if name != "einsum_optimizer"
+        }
+        return optimizer.optimize_graph(converted, True, optimizers=passes).make_model("servable")
 
 
 def _erfc(context: Any, node: Any, name: str, args: Any) -> None:  # noqa: ARG001 - the converter's own signature

@@ -22,6 +22,8 @@ MAX_WAITING_ROWS: Final = 64 * MAX_ROWS
 INLINE_SECONDS: Final = 2e-3
 """A call that is quicker than this runs on the event loop: a thread would have to wait longer for the
 interpreter's lock, and no other model's answer is held up for long."""
+FIRST_ROWS: Final = 16
+"""While no call was timed yet, only fewer rows than these run on the event loop."""
 
 
 class Infer(Protocol):
@@ -41,13 +43,13 @@ class Batcher:
     Args:
         infer: answers a stacked batch; may be called from an executor thread.
         executor: where slow calls run.
-        inline: whether the first call may run on the loop, before any time is known.
+        inline: whether a small first call may run on the loop, before any time is known.
     """
 
     def __init__(self, infer: Infer, executor: Executor, inline: bool) -> None:
         self._infer = infer
         self._executor = executor
-        self._cost = 0.0 if inline else 1.0
+        self._cost = INLINE_SECONDS / FIRST_ROWS if inline else 1.0
         self._waiting: deque[tuple[npt.NDArray[Any], Done]] = deque()
         self._waiting_rows = 0
         self._busy = False
@@ -110,7 +112,12 @@ class Batcher:
                 self._settle(batch, *future.result())
             self._drain()
 
-        loop.run_in_executor(self._executor, self._call, stacked).add_done_callback(finished)
+        try:
+            loop.run_in_executor(self._executor, self._call, stacked).add_done_callback(finished)
+        except RuntimeError:
+            # The executor was shut down: nobody is left waiting for ever.
+            self._settle(batch, None, Unavailable("The server is stopping.", retry_after=2.0))
+            loop.call_soon(self._drain)
 
     def _take(self) -> list[tuple[npt.NDArray[Any], Done]]:
         """What is waiting, up to the cap; requests of a quick model never add up to a slow call."""

@@ -111,7 +111,7 @@ def _matrix(resident: Resident, rows: list[list[float]]) -> npt.NDArray[Any]:
                 )
             )
         limits = np.iinfo(resident.dtype)
-        if (matrix < limits.min).any() or (matrix > limits.max).any():
+        if (matrix < limits.min).any() or (matrix >= float(limits.max + 1)).any():
             raise InvalidInput.of(
                 Fault(("input_vector",), "out_of_range", f"A value does not fit {resident.dtype}.")
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -243,7 +244,7 @@ class ScoredPart:
         """Flat columns by name, in the model's order."""
         flat = {}
         for name, values in self.outputs.items():
-            matrix = values.reshape(len(self.rows), -1)
+            matrix = values.reshape(len(self.rows), math.prod(values.shape[1:]))
             for place, column in enumerate(self.job.output_columns[name]):
                 flat[column] = matrix[:, place]
         return flat

@@ -11,9 +11,18 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from tensortrigger_backend.domain.csv_rows import record_lines
 from tensortrigger_backend.domain.errors import InvalidInput, NotFound, TensorTriggerError
-from tensortrigger_backend.domain.jobs import Claim, Part, WakeUp
-from tensortrigger_backend.ports import BlobStore, JobStore, ModelStore, PartFormat, Queue, RowReader
+from tensortrigger_backend.domain.jobs import Claim, Part, Reject, Slice, WakeUp
+from tensortrigger_backend.ports import (
+    BlobStore,
+    JobStore,
+    ModelStore,
+    PartFormat,
+    Queue,
+    RowBatch,
+    RowReader,
+)
 from tensortrigger_backend.services.model_cache import ModelCache, Resident
 
 log = structlog.get_logger(__name__)
@@ -117,6 +126,8 @@ class Worker:
             raise InvalidInput(f"Model {claim.model_id!r} does not take vectors.")
         data = self._blobs.read(claim.upload_key, claim.slice.offset, claim.slice.length)
         batch = self._reader.read(data, claim.columns, resident.schema, claim.slice)
+        if resident.dtype.kind in "iu":
+            batch = _whole(batch, resident, data, claim.slice)
         del data
         if len(batch.rows) + len(batch.rejects) != claim.slice.rows:
             raise InvalidInput(
@@ -156,6 +167,32 @@ class Worker:
                 for spec in signature.outputs
             }
         return {name: np.concatenate([outputs[name] for outputs in answered]) for name in answered[0]}
+
+
+def _whole(batch: RowBatch, resident: Resident, data: bytes, slice_: Slice) -> RowBatch:
+    """The batch less the rows that a model of integers cannot take, whatever its schema calls them.
+
+    A cast would cut a fraction off, or wrap a number that is too large, without a word.
+    """
+    limits = np.iinfo(resident.dtype)
+    fractions = batch.values != np.trunc(batch.values)
+    bad = fractions | (batch.values < limits.min) | (batch.values >= float(limits.max + 1))
+    unfit = bad.any(axis=1)
+    if not unfit.any():
+        return batch
+    lines = record_lines(data, slice_.first_line)
+    rejects = list(batch.rejects)
+    for at in np.flatnonzero(unfit):
+        place, row = int(np.argmax(bad[at])), int(batch.rows[at])
+        line, name, value = int(lines[row - slice_.first_row]), resident.names[place], batch.values[at, place]
+        code, why = (
+            ("not_an_integer", "is not a whole number")
+            if fractions[at, place]
+            else ("out_of_range", f"does not fit {resident.dtype}")
+        )
+        rejects.append(Reject(row, line, name, code, f"Line {line}: field {name!r} {value:.17g} {why}."))
+    rejects.sort(key=lambda reject: reject.row)
+    return RowBatch(batch.values[~unfit], batch.rows[~unfit], tuple(rejects))
 
 
 class WorkerThread:

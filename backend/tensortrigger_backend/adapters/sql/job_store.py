@@ -339,7 +339,12 @@ class SqlJobStore:
 
     def claimants(self) -> list[str]:
         """See ``JobStore.claimants``."""
-        query = select(partitions.c.worker).where(partitions.c.state == _CLAIMED).distinct()
+        open_jobs = select(jobs.c.job_id).where(jobs.c.state.in_(_OPEN))
+        query = (
+            select(partitions.c.worker)
+            .where(partitions.c.state == _CLAIMED, partitions.c.job_id.in_(open_jobs))
+            .distinct()
+        )
         with self._database.read() as connection:
             return [worker for worker in connection.execute(query).scalars() if worker]
 

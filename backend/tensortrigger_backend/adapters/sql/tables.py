@@ -114,6 +114,8 @@ outbox = Table(
     Column("owner", String(64), nullable=False),
     Column("job_id", String(32), nullable=False),
     Column("partition", Integer, nullable=False),
+    # A number that was deleted must not come again: a relay may be about to say that it was sent.
+    sqlite_autoincrement=True,
 )
 
 idempotency_keys = Table(

@@ -1,0 +1,78 @@
+"""The forge's fixtures: models built and published by helper processes, so that this one stays free of TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tensortrigger_backend
+from tensortrigger_backend.adapters.child_process import PlainChildLauncher
+from tensortrigger_backend.adapters.forge_process import ForgeProcess
+
+HELPERS = 2
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every model of the zoo: the upload, fresh inputs with answers, the servable, the verdict."""
+    folder = tmp_path_factory.mktemp("zoo")
+    source_root = str(Path(tensortrigger_backend.__file__).parent.parent)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "PYTHONPATH": source_root,
+        "PYTHONHASHSEED": "0",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    helpers = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                str(Path(__file__).with_name("publish_zoo.py")),
+                str(folder),
+                str(part),
+                str(HELPERS),
+            ],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        for part in range(HELPERS)
+    ]
+    words: list[bytes] = []
+    readers = [
+        threading.Thread(target=lambda helper=helper: words.append(helper.communicate()[1]))
+        for helper in helpers
+    ]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    assert all(helper.returncode == 0 for helper in helpers), b"\n".join(words)[-4000:].decode()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def launcher() -> Iterator[PlainChildLauncher]:
+    launcher = PlainChildLauncher()
+    yield launcher
+    launcher.close()
+
+
+@pytest.fixture
+def forge(launcher: PlainChildLauncher, tmp_path: Path) -> Iterator[ForgeProcess]:
+    """A forge of the test's own, with no warm process yet."""
+    scratch = tmp_path / "forge"
+    scratch.mkdir()
+    forge = ForgeProcess(launcher, scratch)
+    yield forge
+    forge.close()
+    assert list(scratch.iterdir()) == [], "a forge leaves nothing behind"
