@@ -29,8 +29,11 @@ $(STAMP): pyproject.toml
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --editable '.[lab]' --group dev
 	@touch $@
 
+# Jupyter refuses to run as root unless told so; in a container that is the only user there is.
+LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
+
 lab: $(STAMP) ## Open JupyterLab with the backend embedded and the quickstart ready
-	$(BIN)/jupyter lab notebooks/01_quickstart.ipynb
+	$(BIN)/jupyter lab $(LAB_OPTIONS) notebooks/01_quickstart.ipynb
 
 demo: $(STAMP) ## Tell the quickstart's story in the terminal, on real data
 	$(BIN)/python scripts/demo.py

@@ -79,11 +79,11 @@ def test_a_refused_layer_is_found_by_its_path_in_the_config(zoo: Path, forge: Fo
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (ForgeOrder(("a", "b", "c", "d")), "the schema names 4 inputs, the model's input layer takes 5"),
-        (ForgeOrder((), ("p",)), "the schema names 1 output, the model's output layer gives 2"),
+        (ForgeOrder(("a", "b", "c", "d")), "The schema names 4 inputs, the model's input layer takes 5."),
+        (ForgeOrder((), ("p",)), "The schema names 1 output, the model's output layer gives 2."),
         (
             ForgeOrder(tuple("abcdef"), ("p", "q", "r")),
-            "the schema names 6 inputs, the model's input layer takes 5",
+            "The schema names 6 inputs, the model's input layer takes 5.",
         ),
     ],
 )
@@ -142,7 +142,7 @@ def test_a_file_that_is_no_model_is_told_what_it_looks_like(
     tmp_path: Path, content: bytes, look: str
 ) -> None:
     fault = inspected(written(tmp_path, content))
-    assert "this is no Keras model" in fault.message
+    assert "This is no Keras model" in fault.message
     assert look in fault.message
 
 
@@ -151,7 +151,7 @@ def test_a_truncated_hdf5_is_refused_as_one(zoo: Path, tmp_path: Path) -> None:
     fault = inspected(written(tmp_path, whole[: len(whole) // 2]))
     assert (fault.code, fault.message) == (
         "truncated_hdf5",
-        "the HDF5 file is cut short: it cannot be opened",
+        "The HDF5 file is truncated: it cannot be opened.",
     )
 
 

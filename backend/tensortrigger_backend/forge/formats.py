@@ -59,7 +59,7 @@ def _tell_zip(source: Path) -> str:
     ) as error:
         raise refuse(
             "corrupt_zip",
-            f"this is no Keras model: a zip archive that is damaged or cut short ({error})",
+            f"this is no Keras model: a zip archive that is damaged or truncated ({error})",
             remedy="save and upload it again",
         ) from error
     required = {"config.json", "metadata.json", "model.weights.h5"}

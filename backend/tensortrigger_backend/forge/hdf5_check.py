@@ -23,14 +23,14 @@ def open_hdf5(source: Path) -> Any:
     """Open the file for reading.
 
     Raises:
-        Refused: it is cut short or damaged.
+        Refused: it is truncated or damaged.
     """
     try:
         return h5py.File(source, "r")
     except (OSError, RuntimeError, ValueError) as error:
         truncated = "truncated" in str(error)
         code = "truncated_hdf5" if truncated else "corrupt_hdf5"
-        what = "is cut short" if truncated else "is damaged"
+        what = "is truncated" if truncated else "is damaged"
         raise refuse(
             code, f"the HDF5 file {what}: it cannot be opened", remedy="save and upload it again"
         ) from error

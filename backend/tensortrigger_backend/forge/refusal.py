@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import overload
+
 from tensortrigger_backend.domain.errors import Fault
 
 MODEL = "model_content"
@@ -13,8 +16,25 @@ class Refused(Exception):
     """The upload cannot become a servable; ``faults`` say why, where, and what to do."""
 
     def __init__(self, *faults: Fault) -> None:
-        super().__init__(faults[0].message)
-        self.faults = faults
+        self.faults = tuple(
+            replace(fault, message=_sentence(fault.message), remedy=_sentence(fault.remedy)) for fault in faults
+        )
+        super().__init__(self.faults[0].message)
+
+
+@overload
+def _sentence(words: str) -> str: ...
+
+
+@overload
+def _sentence(words: str | None) -> str | None: ...
+
+
+def _sentence(words: str | None) -> str | None:
+    """What a caller reads begins with a capital letter and ends with a full stop."""
+    if not words:
+        return words
+    return words[0].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
 
 
 def refuse(
