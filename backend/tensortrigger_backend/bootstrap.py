@@ -65,8 +65,8 @@ class Backend:
         database = Database(settings.resolved_database_url())
         undo.callback(database.close)
         database.migrate()
-        blobs = LocalBlobs(settings.resolved_blob_root())
-        blobs.sweep_incoming(older_than=time.time() - 24 * 3600)
+        blobs = LocalBlobs(settings.resolved_blob_root(), presence.worker)
+        blobs.sweep_incoming(presence.dead(blobs.half_written_by()))
         models, jobs = SqlModelStore(database), SqlJobStore(database)
         queue = MemoryQueue()
         self.metrics = Metrics()
@@ -86,7 +86,14 @@ class Backend:
         undo.callback(slow_calls.shutdown, wait=True, cancel_futures=True)
 
         registry = Registry(
-            models, blobs, self._forge, scratch, time.time, lambda model_id: cache.forget(model_id)
+            models,
+            blobs,
+            self._forge,
+            scratch,
+            time.time,
+            lambda model_id: cache.forget(model_id),
+            presence.worker,
+            presence.dead,
         )
         cache = ModelCache(registry, blobs, engine, scratch, slow_calls, time.time, settings.resident_models)
         undo.callback(cache.close)
@@ -121,7 +128,7 @@ class Backend:
             cache=cache,
             inference=Inference(cache, slow_calls),
             scoring=Scoring(registry, jobs, blobs, parts, limits, time.time, self._recovery.nudge),
-            read_blob=blobs.read,
+            open_blob=blobs.open,
             queue_depth=queue.depth,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,6 +183,11 @@ class Idempotency:
     key: str
     fingerprint: str
 
+    def bound_to(self, *told: str) -> Idempotency:
+        """The same key, bound to more of what makes two requests the same."""
+        more = "\0".join((self.fingerprint, *told))
+        return Idempotency(self.key, hashlib.sha256(more.encode()).hexdigest())
+
 
 class JobStore(Protocol):
     """Jobs and their partitions: the truth of which messages are only wake-ups (SAFETY C)."""
@@ -192,9 +198,6 @@ class JobStore(Protocol):
         Raises:
             Conflict: the idempotency key was used for another request.
         """
-
-    def made_by(self, owner: str, idempotency: Idempotency) -> Job | None:
-        """The job that this idempotency key made, if any. Raises Conflict as ``add`` does."""
 
     def get(self, job_id: str, owner: str) -> Job: ...
 
@@ -255,7 +258,8 @@ class JobStore(Protocol):
 class KeyStore(Protocol):
     """API keys and tickets."""
 
-    def any_keys(self) -> bool: ...
+    def any_keys(self) -> bool:
+        """Whether a key was ever made: revoking the last one does not open the door again."""
 
     def add_key(self, key: KeyRecord) -> None: ...
 

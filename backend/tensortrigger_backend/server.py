@@ -53,7 +53,8 @@ def url_of(listener: socket.socket) -> str:
 
 def run(settings: Settings, backend: Backend, listener: socket.socket, exit_with_parent: bool) -> None:
     """Serve until SIGINT or SIGTERM; with ``exit_with_parent`` also until standard input ends."""
-    allowed = settings.allowed_hosts or (LOOPBACK_HOSTS if is_loopback(listener) else ())
+    own = (*LOOPBACK_HOSTS, str(listener.getsockname()[0]))
+    allowed = settings.allowed_hosts or (own if is_loopback(listener) else ())
     hosts = frozenset(name.lower() for name in allowed) or None
     server: _Server
     app = create_app(

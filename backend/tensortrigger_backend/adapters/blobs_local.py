@@ -7,15 +7,15 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from tensortrigger_backend.domain.errors import NotFound, Unavailable
 from tensortrigger_backend.ports import BlobWriter
 
-
-_TRIES = 100
+_TRIES = 10
 
 
 class LocalBlobs:
@@ -23,17 +23,24 @@ class LocalBlobs:
 
     A blob is written beside its place, synced, and renamed into it, so that a crash leaves at most a file
     in ``incoming``, which the next start removes.
+
+    Args:
+        writer: the name of this process, which its half-written files carry.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, writer: str) -> None:
+        self._writer = writer
         self._blobs = root / "blobs"
         self._incoming = root / "incoming"
+        self._moving = threading.Lock()
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._incoming.mkdir(parents=True, exist_ok=True)
 
     def writer(self, key: str) -> BlobWriter:
         """See ``BlobStore.writer``."""
-        return _FileWriter(self._path(key), self._incoming / secrets.token_hex(8))
+        return _FileWriter(
+            self._path(key), self._incoming / f"{self._writer}.{secrets.token_hex(8)}", self._moving
+        )
 
     def put(self, key: str, data: bytes) -> None:
         """See ``BlobStore.put``."""
@@ -67,8 +74,8 @@ class LocalBlobs:
         for key in keys:
             path = self._path(key)
             path.unlink(missing_ok=True)
-            # A folder that another thread fills again meanwhile stays, and that is right.
-            with contextlib.suppress(OSError):
+            # A folder that somebody fills again meanwhile stays, and that is right.
+            with self._moving, contextlib.suppress(OSError):
                 path.parent.rmdir()
 
     def keys(self, prefix: str) -> list[str]:
@@ -76,16 +83,15 @@ class LocalBlobs:
         below = self._path(prefix)
         return sorted(path.relative_to(self._blobs).as_posix() for path in below.rglob("*") if path.is_file())
 
-    def sweep_incoming(self, older_than: float) -> None:
-        """Remove what a crashed process left half-written.
+    def half_written_by(self) -> list[str]:
+        """Names of the processes that have files in ``incoming``."""
+        return sorted({path.name.partition(".")[0] for path in self._incoming.iterdir()})
 
-        Args:
-            older_than: only files last changed before this time, seconds since the epoch.
-        """
+    def sweep_incoming(self, dead: Sequence[str]) -> None:
+        """Remove what these processes left half-written."""
         for path in self._incoming.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime < older_than:
-                    path.unlink()
+            if path.name.partition(".")[0] in dead:
+                path.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         names = key.split("/")
@@ -95,8 +101,9 @@ class LocalBlobs:
 
 
 class _FileWriter:
-    def __init__(self, target: Path, incoming: Path) -> None:
+    def __init__(self, target: Path, incoming: Path, moving: threading.Lock) -> None:
         self._target = target
+        self._moving = moving
         self._incoming = incoming
         self._hash = hashlib.sha256()
         self._stream = incoming.open("xb")
@@ -121,7 +128,8 @@ class _FileWriter:
             self._stream.flush()
             os.fsync(self._stream.fileno())
             self._stream.close()
-            self._into_place()
+            with self._moving:
+                self._into_place()
             _sync_folder(self._target.parent)
         except OSError as error:
             raise Unavailable(
@@ -135,7 +143,7 @@ class _FileWriter:
                 self._incoming.replace(self._target)
                 return
             except (FileNotFoundError, FileExistsError):
-                # ``delete`` removed the folder, empty for a moment, in between.
+                # Another process removed the folder, empty for a moment, in between.
                 if not left:
                     raise
 

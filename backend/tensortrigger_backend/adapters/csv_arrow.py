@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tensortrigger_backend.domain.csv_rows import misread_line, record_lines
+from tensortrigger_backend.domain.csv_records import record_lines
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
 from tensortrigger_backend.domain.jobs import Reject, Slice
 from tensortrigger_backend.domain.schema import FLOAT32_MAX, Field, VectorSchema
@@ -39,16 +39,8 @@ class ArrowCsvReader:
         """See ``RowReader.read``.
 
         Raises:
-            InvalidInput: the slice's records are not those that were counted when it was cut, because a
-                quotation mark or a carriage return stands inside an unquoted field.
+            InvalidInput: the parser sees other records than were counted when the slice was cut.
         """
-        line = misread_line(data, slice_.first_line) if b'"' in data else None
-        if line is not None:
-            raise _misread(
-                "csv_quote",
-                f"Near line {line} a quotation mark stands inside an unquoted field: "
-                "quote the whole field and double the mark (RFC 4180).",
-            )
         places = [columns.index(name) for name in schema.input_names]
         parsed = _parse_numbers(data, len(columns), places)
         if parsed is not None and parsed.shape[0] == slice_.rows:
@@ -87,10 +79,13 @@ def _read_carefully(
     lines = record_lines(data, slice_.first_line)
     if count != slice_.rows or len(lines) != slice_.rows:
         last = slice_.first_line + data.count(b"\n")
-        raise _misread(
-            "csv_carriage_return",
-            f"Between lines {slice_.first_line} and {last} a carriage return stands alone: "
-            "end lines with a line feed, and quote a field that holds a line break.",
+        raise InvalidInput.of(
+            Fault(
+                ("input_data",),
+                "csv_records",
+                f"Between lines {slice_.first_line} and {last} stand {count} records where {slice_.rows} were "
+                "counted: quote fields that hold quotation marks or line breaks (RFC 4180).",
+            )
         )
     fitting = np.ones(count, np.bool_)
     fitting[list(misfits)] = False
@@ -126,10 +121,6 @@ def _read_carefully(
         )
     rejects.sort(key=lambda reject: reject.row)
     return RowBatch(values[~bad], slice_.first_row + records[~bad], tuple(rejects))
-
-
-def _misread(code: str, message: str) -> InvalidInput:
-    return InvalidInput.of(Fault(("input_data",), code, message))
 
 
 def _table(data: bytes, width: int, places: Sequence[int], dtype: Any, handler: Any) -> Any:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tensortrigger_backend.domain.errors import Unavailable
+from tensortrigger_backend.domain.errors import Overrun, Unavailable
 from tensortrigger_backend.domain.publishing import ForgeOrder, ForgeVerdict
 from tensortrigger_backend.ports import ChildLauncher, GuestChild
 
@@ -196,12 +196,12 @@ class ForgeProcess:
                 seat.child.last_words()[-4000:],
             )
         if cause == "time":
-            return Unavailable(
+            return Overrun(
                 f"Checking the model took longer than {self._time_limit:g} s; try again later.",
                 retry_after=30.0,
             )
         if cause == "memory":
-            return Unavailable(
+            return Overrun(
                 "Checking the model took more memory than it may; give the server more, or publish a smaller model.",
                 retry_after=60.0,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tensortrigger_backend import __version__
 from tensortrigger_backend.api import errors, native_jobs, native_models, native_run, operations
 from tensortrigger_backend.api.auth import host_allowed
+from tensortrigger_backend.api.reading import LARGE_BODIES
 from tensortrigger_backend.api.shapes import request_schemas
 from tensortrigger_backend.services.core import Core
 
@@ -62,6 +64,7 @@ def create_app(
     app.state.core = core
     app.state.settings = settings
     app.state.metrics = metrics
+    app.state.large_bodies = asyncio.Semaphore(LARGE_BODIES)
     app.state.trusted_proxy = trusted_proxy
     app.state.draining = draining
     errors.install(app)

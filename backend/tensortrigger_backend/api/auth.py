@@ -58,15 +58,13 @@ async def identify(request: Request) -> Principal:
     """
     core = _core(request)
     if request.app.state.trusted_proxy and (user := request.headers.get(USER_HEADER)):
-        return Principal(checked_owner(user), EVERYTHING, "proxy")
+        return Principal(checked_owner(user), EVERYTHING)
     token = token_of(request.scope["headers"])
     known = core.gatekeeper.recall(token)
     if known is not None:
         return known
     if token is not None and split_ticket(token) and request.scope["path"].endswith("/models/new"):
-        redeemed = await asyncio.to_thread(core.gatekeeper.redeem, token)
-        assert redeemed is not None
-        return redeemed
+        return await asyncio.to_thread(core.gatekeeper.identify_ticket, token)
     return await asyncio.to_thread(core.gatekeeper.identify, token)
 
 

@@ -21,6 +21,7 @@ from tensortrigger_backend.domain.errors import (
     InvalidJobState,
     ModelRefused,
     NotFound,
+    Overrun,
     PayloadTooLarge,
     TensorTriggerError,
     Unauthenticated,
@@ -41,6 +42,7 @@ STATUS: dict[type[TensorTriggerError], int] = {
     PayloadTooLarge: 413,
     UnsupportedMedia: 415,
     Unavailable: 503,
+    Overrun: 503,
 }
 
 MEDIA_TYPE = "application/problem+json"

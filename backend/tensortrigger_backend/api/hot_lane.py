@@ -32,6 +32,8 @@ from tensortrigger_backend.services.model_cache import Resident
 MAX_BODY: Final = 1 << 20
 """Larger bodies go the ordinary way."""
 UNUSUAL: Final = frozenset({b"transfer-encoding", b"expect", b"content-encoding", b"upgrade"})
+MAX_HEAD: Final = 64 << 10
+"""Bytes of a request line with its headers."""
 WATCH_EVERY: Final = 1.0
 """Seconds between two looks at whether a client is too slow."""
 
@@ -238,7 +240,15 @@ class _NoEvent:
 
 _NO_EVENT: Final = _NoEvent()
 
-_HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\ncontent-length: "
+_HEAD: Final = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n"
+    b"content-length: "
+)
+
+
+_HEAD_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
 
 
 class HotLaneProtocol(HttpToolsProtocol):
@@ -248,6 +258,7 @@ class HotLaneProtocol(HttpToolsProtocol):
     cycle: Any
     _due_since: float | None = None
     _reading_body: bool = False
+    _head_bytes: int = 0
     _watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -264,6 +275,14 @@ class HotLaneProtocol(HttpToolsProtocol):
         if self._reading_body:
             self._due_since = self.loop.time()
         super().data_received(data)
+        # The parser keeps a head of any length; it is counted from the block after the one it began in.
+        if self._reading_body or self._due_since is None:
+            self._head_bytes = 0
+        else:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD and not self.transport.is_closing():
+                self.transport.write(_HEAD_TOO_LARGE)
+                self.transport.close()
 
     def on_message_begin(self) -> None:
         self._due_since = self.loop.time()

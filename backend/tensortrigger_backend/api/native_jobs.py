@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response, StreamingResponse
 
-from tensortrigger_backend.api.answers import PageLimit, data_url, timestamp
+from tensortrigger_backend.api.answers import PageLimit, blocks, data_url, timestamp
 from tensortrigger_backend.api.auth import Caller, CoreOf
 from tensortrigger_backend.api.reading import (
     ENVELOPE,
@@ -130,7 +130,7 @@ def job(core: CoreOf, caller: Caller, job_id: str) -> Response:
 @router.get("/jobs/{job_id}/content")
 def job_content(core: CoreOf, caller: Caller, job_id: str) -> Response:
     """The uploaded CSV."""
-    return data_url(core.scoring.upload(caller, job_id), "text/csv", "job")
+    return data_url(blocks(core.scoring.upload(caller, job_id)), "text/csv", "job")
 
 
 @router.get("/jobs/{job_id}/results", responses={200: {"model": ResultsAnswer}})

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
-from tensortrigger_backend.api.answers import PageLimit, data_url, timestamp
+from tensortrigger_backend.api.answers import PageLimit, blocks, data_url, timestamp
 from tensortrigger_backend.api.auth import Caller, CoreOf
 from tensortrigger_backend.api.reading import ENVELOPE, base64_member, idempotency, json_object, member
 from tensortrigger_backend.api.shapes import (
@@ -44,10 +43,14 @@ async def publish(request: Request, core: CoreOf, caller: Caller) -> Response:
     body = await json_object(request, limits.max_content + ENVELOPE)
     content = base64_member(body, "model_content", limits.max_content)
     # The name may stand alone: ``model_name`` is then its title too.
-    title = body.get("model_name") if body.get("model_name") is not None else member(body, "name")
+    title = body.get("model_name") if body.get("model_name") is not None else body.get("name")
+    if title is None:
+        member(body, "model_name")
     draft = Draft(title, body.get("name"), body.get("model_description") or "", body.get("model_schema"))
     key = idempotency(request, str(title), str(body.get("name")), str(body.get("model_schema")))
-    version, new = await asyncio.to_thread(core.registry.receive, caller, draft, content, key)
+    version, new = await asyncio.to_thread(
+        core.registry.receive, caller, draft, content, key, lambda: core.gatekeeper.use_up(caller)
+    )
     del body, content
     wait = 0.0 if "respond-async" in request.headers.get("prefer", "") else limits.publish_wait
     return await _settled(core, version, new, wait)
@@ -57,12 +60,13 @@ async def _settled(core: Core, version: ModelVersion, new: bool, wait: float) ->
     """The answer once the forge has spoken, or 202 if it takes longer than ``wait`` seconds."""
     model_id = version.model_id
     if not version.state.settled:
-        judged = asyncio.wrap_future(core.publish_line.submit(model_id))
         try:
+            judged = asyncio.wrap_future(core.publish_line.submit(model_id))
+            # Whether or not somebody still waits then, the version's own state tells how it ended.
+            judged.add_done_callback(_noticed)
             version = await asyncio.wait_for(asyncio.shield(judged), wait)
         except TimeoutError:
-            judged.add_done_callback(_noticed)
-            version = core.registry.peek(model_id)
+            version = await asyncio.to_thread(core.registry.peek, model_id)
         except Exception:
             # The caller is told at once, so nothing is kept.
             await asyncio.to_thread(core.registry.forget, model_id)
@@ -141,7 +145,7 @@ def model_schema(core: CoreOf, caller: Caller, model_id: str) -> Response:
 def model_content(core: CoreOf, caller: Caller, model_id: str) -> Response:
     """The original bytes, as they were uploaded."""
     version = core.registry.find(caller, model_id)
-    return data_url(_blocks(core.read_blob(version.source_key)), "application/octet-stream", "model")
+    return data_url(blocks(core.open_blob(version.source_key)), "application/octet-stream", "model")
 
 
 @router.get("/models/{model_id}/servable", response_class=Response)
@@ -151,7 +155,7 @@ def model_servable(core: CoreOf, caller: Caller, model_id: str) -> Response:
     if version.servable_key is None:
         raise NotFound(f"Model {model_id!r} has no servable: it is {version.state}.")
     headers = {"ETag": f'"{version.servable_sha256}"'}
-    return Response(core.read_blob(version.servable_key), 200, headers, "application/zip")
+    return StreamingResponse(blocks(core.open_blob(version.servable_key)), 200, headers, "application/zip")
 
 
 @router.delete("/models/{model_id}", responses={200: {"model": MessageAnswer}})
@@ -166,17 +170,11 @@ def describe(version: ModelVersion) -> dict[str, Any]:
     return {**version.described(), "created": timestamp(version.created)}
 
 
-def _blocks(data: bytes) -> Iterator[bytes]:
-    step = 3 << 18
-    for at in range(0, len(data), step):
-        yield data[at : at + step]
-
-
 def _model(version: ModelVersion) -> Response:
     return JSONResponse({"http_code": 200, "model": describe(version)})
 
 
 def _noticed(future: asyncio.Future[ModelVersion]) -> None:
-    """Nobody waits for this any more: the version's own state tells how it ended."""
+    """Take the error out of the future, so that it is not reported as unseen."""
     if not future.cancelled():
         future.exception()

@@ -9,12 +9,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from tensortrigger_backend.api.auth import Caller, CoreOf
-from tensortrigger_backend.api.reading import json_object, text_member
+from tensortrigger_backend.api.reading import HEAVY, sized_json_object, text_member
 from tensortrigger_backend.api.shapes import PROBLEMS, RunAnswer, RunBatchRequest, RunRequest, takes
 from tensortrigger_backend.domain.access import Principal
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
 from tensortrigger_backend.services.core import Core
-from tensortrigger_backend.services.inference import Answer
+from tensortrigger_backend.services.inference import Answer, aside
 
 router = APIRouter(tags=["run"], responses=PROBLEMS)
 
@@ -35,7 +35,8 @@ async def run_batch(request: Request, core: CoreOf, caller: Caller) -> Response:
 
 
 async def _run(request: Request, core: Core, caller: Principal, vectors: str) -> Response:
-    body = await json_object(request, request.app.state.settings.max_json)
+    body, size = await sized_json_object(request, request.app.state.settings.max_json)
+    heavy = size > HEAVY
     resident = await core.inference.resident(
         caller, text_member(body, "model_id"), text_member(body, "model")
     )
@@ -55,8 +56,8 @@ async def _run(request: Request, core: Core, caller: Principal, vectors: str) ->
     elif vectors == "input_vector":
         answer = await core.inference.run_vector(resident, body[vectors])
     else:
-        answer = await core.inference.run_vectors(resident, body[vectors])
-    return Response(encode_answer(answer), media_type="application/json")
+        answer = await core.inference.run_vectors(resident, body[vectors], heavy)
+    return Response(await aside(heavy, encode_answer, answer), media_type="application/json")
 
 
 def encode_answer(answer: Answer) -> bytes:

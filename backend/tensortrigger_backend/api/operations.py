@@ -60,7 +60,7 @@ async def tickets(request: Request, core: CoreOf, caller: Caller) -> Response:
         raise InvalidInput.of(
             Fault(("expires_in",), "type", "expires_in must be a number of seconds.", "number")
         )
-    token, record = await asyncio.to_thread(core.gatekeeper.mint_ticket, caller, name, float(lifetime))
+    token, record = await asyncio.to_thread(core.gatekeeper.mint_ticket, caller, name, lifetime)
     return JSONResponse(
         {"http_code": 201, "ticket": token, "model": record.model_name, "expires": timestamp(record.expires)},
         201,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 import hashlib
 from collections.abc import AsyncIterator, Iterator
@@ -10,13 +11,24 @@ from typing import Any
 import msgspec
 from fastapi import Request
 
-from tensortrigger_backend.domain.errors import Fault, InvalidInput, PayloadTooLarge, UnsupportedMedia
+from tensortrigger_backend.domain.errors import (
+    Fault,
+    InvalidInput,
+    PayloadTooLarge,
+    Unavailable,
+    UnsupportedMedia,
+)
 from tensortrigger_backend.ports import Idempotency
 
 _BASE64_STEP = 1 << 20
 """Characters decoded at a time: a multiple of four."""
 _KEY_LIMIT = 255
 
+HEAVY = 64 << 10
+"""Bytes of JSON from which on reading it would hold up the event loop, and so runs in a thread."""
+LARGE = 1 << 20
+"""Bytes from which on only so many bodies may be in memory at once."""
+LARGE_BODIES = 8
 ENVELOPE = 1 << 20
 """Bytes that a body with base64 in it may have beside that."""
 
@@ -40,7 +52,12 @@ async def stream(request: Request, limit: int) -> AsyncIterator[bytes]:
 
 
 async def json_object(request: Request, limit: int) -> dict[str, Any]:
-    """A JSON object from the body.
+    """A JSON object from the body; see ``sized_json_object``."""
+    return (await sized_json_object(request, limit))[0]
+
+
+async def sized_json_object(request: Request, limit: int) -> tuple[dict[str, Any], int]:
+    """A JSON object from the body, and how many bytes it was.
 
     A web page of another origin cannot send this content type without asking first, so demanding it keeps
     such pages from using a backend that listens on loopback without keys.
@@ -49,14 +66,28 @@ async def json_object(request: Request, limit: int) -> dict[str, Any]:
         UnsupportedMedia: the content type is not JSON.
         PayloadTooLarge: as ``stream``.
         InvalidInput: not JSON, not an object, or nested too deep.
+        Unavailable: too many large bodies are being read at once.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise UnsupportedMedia(f"Send Content-Type: application/json, not {media_type[:80] or 'none'!r}.")
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) <= LARGE:
+        return await _read_object(request, limit)
+    gate: asyncio.Semaphore = request.app.state.large_bodies
+    if gate.locked():
+        raise Unavailable("Too many large requests are being read.", retry_after=2.0)
+    async with gate:
+        return await _read_object(request, limit)
+
+
+async def _read_object(request: Request, limit: int) -> tuple[dict[str, Any], int]:
     body = bytearray()
     async for chunk in stream(request, limit):
         body += chunk
-    return parse_object(body)
+    if len(body) > HEAVY:
+        return await asyncio.to_thread(parse_object, body), len(body)
+    return parse_object(body), len(body)
 
 
 def parse_object(body: bytes | bytearray) -> dict[str, Any]:

@@ -33,13 +33,16 @@ class Principal:
     """Who is asking.
 
     Attributes:
+        key_id: the stored key; empty for callers without one.
         model_name: the only name that may be published to, for a ticket; None where any may.
+        ticket_id: the ticket that is used up by publishing; None for a key.
     """
 
     owner: str
     scopes: frozenset[Scope]
     key_id: str = ""
     model_name: str | None = None
+    ticket_id: str | None = None
 
     def must(self, scope: Scope) -> None:
         """Raise Forbidden unless the scope is held."""
@@ -73,10 +76,15 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True)
 class TicketRecord:
-    """A single-use, short-lived right to publish to one name."""
+    """A single-use, short-lived right to publish to one name.
+
+    Attributes:
+        key_id: the key that minted it, and with which it ends; empty where it was minted without one.
+    """
 
     ticket_id: str
     owner: str
+    key_id: str
     model_name: str
     secret_hash: bytes
     created: float

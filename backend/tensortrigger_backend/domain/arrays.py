@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -68,7 +68,7 @@ def tensors_from_json(
 def _tensor(values: object, spec: TensorSpec, loc: tuple[str | int, ...]) -> npt.NDArray[Any]:
     """One tensor of the spec's dtype and shape."""
     expected = f"{spec.dtype} of shape {_shape(spec.shape)}"
-    if not isinstance(values, Sequence) or isinstance(values, str):
+    if not isinstance(values, list):
         raise InvalidInput.of(
             Fault(
                 loc,
@@ -78,86 +78,116 @@ def _tensor(values: object, spec: TensorSpec, loc: tuple[str | int, ...]) -> npt
                 type(values).__name__,
             )
         )
-    try:
-        array: npt.NDArray[Any] = np.array(values)
-    except ValueError:
+    leaves, shape = _flattened(values, spec, loc)
+    if (
+        len(shape) != len(spec.shape)
+        or any(want not in (-1, have) for want, have in zip(spec.shape, shape, strict=True))
+        or not leaves
+    ):
         raise InvalidInput.of(
             Fault(
                 loc,
-                "ragged",
-                f"Input {spec.name!r} is ragged: its lists differ in length.",
-                expected,
-                "ragged",
+                "tensor_shape",
+                f"Input {spec.name!r} has shape {_shape(shape)}, the model takes {_shape(spec.shape)}.",
+                _shape(spec.shape),
+                _shape(shape),
             )
-        ) from None
-    # numpy makes numbers of booleans and texts of numbers where they stand together.
-    mixed = bool in (kinds := _kinds(values, array.ndim)) and len(kinds) > 1
-    if spec.dtype == "string":
-        right_kind = kinds == {str}
-    elif spec.dtype == "bool":
-        right_kind = array.dtype.kind == "b"
-    elif spec.dtype.startswith(("int", "uint")):
-        right_kind = array.dtype.kind in "iu" or (
-            array.dtype.kind == "f" and bool(np.isfinite(array).all() and (array == np.trunc(array)).all())
         )
-    else:
-        right_kind = array.dtype.kind in "iuf"
-    if mixed or not right_kind:
+    # Looked at before numpy sees them: it makes numbers of booleans, and pads every text to the longest.
+    kinds = set(map(type, leaves))
+    if not kinds <= _ALLOWED.get(np.dtype(spec.dtype).kind if spec.dtype != "string" else "string", set()):
+        raise InvalidInput.of(_wrong_dtype(spec, loc, expected, kinds))
+    if spec.dtype == "string":
+        return np.array(leaves, dtype=object).reshape(shape)
+    array = _numbers(leaves, spec, loc, expected)
+    return np.ascontiguousarray(array).reshape(shape)
+
+
+_ALLOWED: dict[str, set[type]] = {
+    "string": {str},
+    "b": {bool},
+    "i": {int, float},
+    "u": {int, float},
+    "f": {int, float},
+}
+"""By numpy's kind of a dtype: the JSON values that a tensor of it may hold."""
+
+
+def _flattened(
+    values: list[Any], spec: TensorSpec, loc: tuple[str | int, ...]
+) -> tuple[list[Any], tuple[int, ...]]:
+    """The values of a nested list, one after the other, and its shape.
+
+    Raises:
+        InvalidInput: lists side by side differ in length.
+    """
+    shape: list[int] = []
+    level: list[Any] = [values]
+    while level and isinstance(level[0], list) and len(shape) <= len(spec.shape):
+        lengths = {len(entry) if isinstance(entry, list) else -1 for entry in level}
+        if len(lengths) > 1:
+            expected = f"{spec.dtype} of shape {_shape(spec.shape)}"
+            raise InvalidInput.of(
+                Fault(
+                    loc,
+                    "ragged",
+                    f"Input {spec.name!r} is ragged: its lists differ in length.",
+                    expected,
+                    "ragged",
+                )
+            )
+        shape.append(lengths.pop())
+        level = list(chain.from_iterable(level))
+    return level, tuple(shape)
+
+
+def _wrong_dtype(spec: TensorSpec, loc: tuple[str | int, ...], expected: str, kinds: set[type]) -> Fault:
+    names = {str: "text", bool: "booleans", int: "numbers", float: "numbers", type(None): "null"}
+    got = " and ".join(sorted({names.get(kind, "lists") for kind in kinds}))
+    return Fault(
+        loc, "tensor_dtype", f"Input {spec.name!r} must hold {spec.dtype} values only.", expected, got
+    )
+
+
+def _numbers(
+    leaves: list[Any], spec: TensorSpec, loc: tuple[str | int, ...], expected: str
+) -> npt.NDArray[Any]:
+    """The leaves in the spec's dtype, none of them cut off or out of range."""
+    dtype = np.dtype(spec.dtype)
+    too_large = InvalidInput.of(
+        Fault(
+            loc,
+            "out_of_range",
+            f"Input {spec.name!r} holds a value that does not fit {spec.dtype}.",
+            spec.dtype,
+            "out of range",
+        )
+    )
+    if dtype.kind == "b":
+        return np.array(leaves, dtype)
+    if dtype.kind == "f":
+        try:
+            with np.errstate(over="ignore"):
+                array: npt.NDArray[Any] = np.array(leaves, np.float64).astype(dtype)
+        except OverflowError:
+            raise too_large from None
+        if not np.isfinite(array).all():
+            raise too_large
+        return array
+    if any(value != value // 1 for value in leaves):
         raise InvalidInput.of(
             Fault(
                 loc,
                 "tensor_dtype",
                 f"Input {spec.name!r} must hold {spec.dtype} values only.",
                 expected,
-                "null or mixed values"
-                if mixed
-                else {"U": "text", "O": "null or mixed values", "b": "booleans", "f": "fractions"}.get(
-                    array.dtype.kind, str(array.dtype)
-                ),
+                "fractions",
             )
         )
-    fits = array.ndim == len(spec.shape) and all(
-        want in (-1, have) for want, have in zip(spec.shape, array.shape, strict=False)
-    )
-    if not fits or array.size == 0:
-        raise InvalidInput.of(
-            Fault(
-                loc,
-                "tensor_shape",
-                f"Input {spec.name!r} has shape {_shape(array.shape)}, the model takes {_shape(spec.shape)}.",
-                _shape(spec.shape),
-                _shape(array.shape),
-            )
-        )
-    if spec.dtype == "string":
-        return array.astype(object)
-    dtype = np.dtype(spec.dtype)
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        # The largest int64 is no float64; the number after it is.
-        below = array < float(limits.max + 1) if array.dtype.kind == "f" else array <= limits.max
-        in_range = bool((array >= limits.min).all() and below.all())
-    else:
-        with np.errstate(over="ignore"):
-            in_range = dtype.kind == "b" or bool(np.isfinite(array.astype(dtype)).all())
-    if not in_range:
-        raise InvalidInput.of(
-            Fault(
-                loc,
-                "out_of_range",
-                f"Input {spec.name!r} holds a value that does not fit {spec.dtype}.",
-                spec.dtype,
-                "out of range",
-            )
-        )
-    return np.ascontiguousarray(array, dtype=dtype)
-
-
-def _kinds(values: Iterable[Any], depth: int) -> set[type]:
-    """The types of the values in a list nested ``depth`` deep."""
-    for _ in range(depth - 1):
-        values = chain.from_iterable(values)
-    return set(map(type, values))
+    limits = np.iinfo(dtype)
+    if min(leaves) < limits.min or max(leaves) > limits.max:
+        raise too_large
+    return np.array([int(value) for value in leaves], dtype)
 
 
 def json_from_tensor(array: npt.NDArray[Any]) -> tuple[Any, int]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from tensortrigger_backend.domain.csv_records import Offsets, blank, lone_return, record_ends
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
 from tensortrigger_backend.domain.jobs import Slice
 
@@ -16,61 +15,6 @@ MAX_RECORD = 1 << 20
 """Bytes of one record; a longer one is nearly always a quotation mark that was never closed."""
 MAX_COLUMNS = 10_000
 BOM = b"\xef\xbb\xbf"
-
-Offsets = npt.NDArray[np.int64]
-
-
-def record_ends(block: npt.NDArray[np.uint8], inside_quotes: bool) -> tuple[Offsets, Offsets, bool]:
-    """Where records end in a block.
-
-    Args:
-        block: bytes of the file.
-        inside_quotes: whether a quoted field is open where the block begins.
-
-    Returns:
-        offsets of all line feeds, offsets of those that end a record (even quote parity), and whether a
-        quoted field is open where the block ends.
-    """
-    feeds = np.flatnonzero(block == 0x0A)
-    quotes = np.flatnonzero(block == 0x22)
-    if not len(quotes):
-        return feeds, feeds[:0] if inside_quotes else feeds, inside_quotes
-    parity = (np.searchsorted(quotes, feeds) + inside_quotes) & 1
-    return feeds, feeds[parity == 0], bool((len(quotes) + inside_quotes) & 1)
-
-
-def record_lines(data: bytes, first_line: int) -> npt.NDArray[np.int64]:
-    """The line of the file on which each record of a slice begins, blank lines left out."""
-    block = np.frombuffer(data, np.uint8)
-    feeds, ends, _ = record_ends(block, False)
-    if len(block) and (not len(ends) or ends[-1] != len(block) - 1):
-        ends = np.append(ends, len(block))
-    starts = np.concatenate(([0], ends[:-1] + 1)) if len(ends) else ends
-    filled = ~_blank(block, starts, ends)
-    return first_line + np.searchsorted(feeds, starts[filled])
-
-
-def misread_line(data: bytes, first_line: int) -> int | None:
-    """A line of a slice on which a record does not end where quote parity says; None if all of them do.
-
-    A parser takes a quotation mark inside an unquoted field as it stands, parity counts it.
-    """
-    block = np.frombuffer(data, np.uint8)
-    opening = np.flatnonzero(block == 0x22)[::2]
-    usual = (opening == 0) | np.isin(block[opening - 1], np.frombuffer(b',\n"', np.uint8))
-    if usual.all():
-        return None
-    feeds, ends, _ = record_ends(block, False)
-    counted = np.searchsorted(feeds, ends) + 1
-    lines = data.decode("latin-1").removesuffix("\n").split("\n")
-    reader = csv.reader((line + "\n" for line in lines), strict=True)
-    try:
-        for (place, _), end in zip(enumerate(reader), itertools.chain(counted, [len(lines)]), strict=False):
-            if reader.line_num != end:
-                return first_line + int(counted[place - 1] if place else 0)
-    except csv.Error:
-        return first_line + max(reader.line_num - 1, 0)
-    return None
 
 
 class CsvSplitter:
@@ -89,11 +33,9 @@ class CsvSplitter:
         self.columns: tuple[str, ...] = ()
         self.rows = 0
         self._head: bytearray | None = bytearray()
+        self._tail = b""
         self._position = 0
         self._lines = 0
-        self._inside = False
-        self._record_start = 0
-        self._last_byte = 0
         self._number = 0
         self._slice_start = 0
         self._slice_first_row = 0
@@ -106,13 +48,14 @@ class CsvSplitter:
             InvalidInput: a header without the required columns, a NUL byte, or an endless record.
         """
         if b"\0" in data:
-            line = self._lines + data[: data.index(b"\0")].count(b"\n") + 1
+            before = (self._head or b"") + self._tail + data[: data.index(b"\0")]
+            line = self._lines + before.count(b"\n") + 1
             raise _csv_fault("csv_nul", f"Line {line} holds a NUL byte: the file is not CSV text.")
         if self._head is not None:
             self._head += data
             data = self._read_header(last=False)
         if data:
-            yield from self._cut(data)
+            yield from self._cut(self._tail + data)
 
     def finish(self) -> Iterator[Slice]:
         """The last slice, when the stream has ended.
@@ -124,14 +67,16 @@ class CsvSplitter:
             data = self._read_header(last=True)
             if data:
                 yield from self._cut(data)
-        if self._inside:
-            raise _csv_fault(
-                "csv_quote", f"The quoted field that is open on line {self._record_line()} is never closed."
-            )
-        if self._position > self._record_start and not (
-            self._position - self._record_start == 1 and self._last_byte == 0x0D
-        ):
+        rest = self._tail.removesuffix(b"\r")
+        if rest:
+            feeds, ends = record_ends(rest + b"\n")
+            if not len(ends) or ends[-1] != len(rest):
+                raise _csv_fault(
+                    "csv_quote", f"The quoted field that is open on line {self._lines + 1} is never closed."
+                )
+            self._refuse_lone_return(rest, feeds)
             self.rows += 1
+        self._position += len(self._tail)
         if self.rows > self._slice_first_row:
             yield self._slice(self._position, self.rows)
 
@@ -141,7 +86,7 @@ class CsvSplitter:
         head = bytes(self._head)
         # Blank lines before the header are no header.
         start = len(head) - len(head.removeprefix(BOM).lstrip(b"\r\n"))
-        _, ends, _ = record_ends(np.frombuffer(head, np.uint8)[start:], False)
+        _, ends = record_ends(head[start:])
         if len(ends):
             end = start + int(ends[0])
         elif last:
@@ -156,7 +101,7 @@ class CsvSplitter:
         self._read_columns(record)
         self._head = None
         after = min(end + 1, len(head))
-        self._position = self._record_start = self._slice_start = after
+        self._position = self._slice_start = after
         self._lines = head[:after].count(b"\n")
         self._slice_first_line = self._lines + 1
         return head[after:]
@@ -207,30 +152,43 @@ class CsvSplitter:
         self.columns = tuple(columns)
 
     def _cut(self, data: bytes) -> Iterator[Slice]:
-        block = np.frombuffer(data, np.uint8)
-        feeds, ends, inside = record_ends(block, self._inside)
-        base = self._position
+        """Take whole records off ``data``, which begins where a record begins; the rest waits for the next block."""
+        feeds, ends = record_ends(data)
         if len(ends):
-            starts = np.concatenate(([self._record_start - base], ends[:-1] + 1))
-            if int((ends - starts).max()) > MAX_RECORD:
-                worst = int(np.argmax((ends - starts) > MAX_RECORD))
-                line = self._lines + int(np.searchsorted(feeds, max(int(starts[worst]), 0))) + 1
-                raise _csv_fault(
-                    "csv_record", f"The record that begins near line {line} is over {MAX_RECORD} bytes."
-                )
-            rows = self.rows + np.cumsum(~_blank(block, starts, ends, self._last_byte))
-            yield from self._slices(ends + 1 + base, rows, feeds, base)
+            starts = np.concatenate(([0], ends[:-1] + 1))
+            self._refuse_long_record(starts, ends - starts, feeds)
+            taken = int(ends[-1]) + 1
+            self._refuse_lone_return(data[:taken], feeds)
+            rows = self.rows + np.cumsum(~blank(np.frombuffer(data, np.uint8), starts, ends))
+            yield from self._slices(ends + 1 + self._position, rows, feeds, self._position)
             self.rows = int(rows[-1])
-            self._record_start = base + int(ends[-1]) + 1
-        self._position = base + len(block)
-        self._lines += len(feeds)
-        self._inside = inside
-        self._last_byte = int(block[-1])
-        if self._position - self._record_start > MAX_RECORD:
+            self._position += taken
+            self._lines += int(np.searchsorted(feeds, taken))
+            data = data[taken:]
+        self._tail = data
+        if len(data) > MAX_RECORD:
             raise _csv_fault(
                 "csv_record",
-                f"The record that begins near line {self._record_line()} is over {MAX_RECORD} bytes: "
+                f"The record that begins on line {self._lines + 1} is over {MAX_RECORD} bytes: "
                 "is a quotation mark never closed?",
+            )
+
+    def _refuse_long_record(self, starts: Offsets, lengths: Offsets, feeds: Offsets) -> None:
+        if int(lengths.max()) > MAX_RECORD:
+            start = int(starts[np.argmax(lengths > MAX_RECORD)])
+            line = self._lines + int(np.searchsorted(feeds, start)) + 1
+            raise _csv_fault(
+                "csv_record", f"The record that begins on line {line} is over {MAX_RECORD} bytes."
+            )
+
+    def _refuse_lone_return(self, data: bytes, feeds: Offsets) -> None:
+        at = lone_return(data)
+        if at is not None:
+            line = self._lines + int(np.searchsorted(feeds, at)) + 1
+            raise _csv_fault(
+                "csv_carriage_return",
+                f"On line {line} a carriage return stands alone: end lines with a line feed, and quote a field "
+                "that holds a line break.",
             )
 
     def _slices(self, after: Offsets, rows: Offsets, feeds: Offsets, base: int) -> Iterator[Slice]:
@@ -258,23 +216,6 @@ class CsvSplitter:
             row - self._slice_first_row,
             self._slice_first_line,
         )
-
-    def _record_line(self) -> int:
-        return self._lines + 1
-
-
-def _blank(
-    block: npt.NDArray[np.uint8], starts: Offsets, ends: Offsets, byte_before: int = 0
-) -> npt.NDArray[np.bool_]:
-    """Which records are empty lines: nothing, or a lone carriage return, before the line feed."""
-    lengths = ends - starts
-    blank = lengths == 0
-    single = np.flatnonzero(lengths == 1)
-    if len(single):
-        at = starts[single]
-        inside = np.clip(at, 0, len(block) - 1)
-        blank[single] = np.where(at < 0, byte_before, block[inside]) == 0x0D
-    return np.asarray(blank, np.bool_)
 
 
 def _csv_fault(code: str, message: str) -> InvalidInput:

@@ -11,6 +11,7 @@ TensorTriggerError
 ├── PayloadTooLarge       over a configured limit
 ├── UnsupportedMedia      a content type that is not read here
 └── Unavailable           try again later (``retry_after`` seconds)
+    └── Overrun           what was asked took more time or memory than it may
 """
 
 from __future__ import annotations
@@ -105,3 +106,7 @@ class Unavailable(TensorTriggerError):
     def __init__(self, detail: str, retry_after: float = 1.0) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class Overrun(Unavailable):
+    """What was asked took more time or memory than it may; asking again would take as much."""

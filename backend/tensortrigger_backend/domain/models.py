@@ -13,6 +13,7 @@ from tensortrigger_backend.domain.schema import VectorSchema
 from tensortrigger_backend.domain.tensors import Signature, TensorSpec
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
+VERSION_PATTERN = re.compile(r"[1-9][0-9]{0,8}\Z")
 NAME_RULE = "1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit"
 TITLE_LIMIT = 256
 DESCRIPTION_LIMIT = 10_000
@@ -44,6 +45,7 @@ class ModelVersion:
         source_key: the blob with the original bytes.
         servable_key: the blob with the canonical artifact; None until ready.
         created: when the upload was accepted, UTC seconds since the epoch.
+        holder: the process that accepted the upload and judges it.
         report: the forge's verdict, as JSON members; None until it has spoken.
     """
 
@@ -57,6 +59,7 @@ class ModelVersion:
     source_sha256: str
     size: int
     created: float
+    holder: str = ""
     schema: VectorSchema | None = None
     version: int | None = None
     signature: Signature | None = None
@@ -142,7 +145,7 @@ def parse_reference(reference: str) -> tuple[str, int | None]:
         InvalidInput: it is neither.
     """
     name, slash, number = reference.partition("/")
-    if slash and not (number.isascii() and number.isdigit() and 0 < int(number[:12]) < 2**31):
+    if slash and not VERSION_PATTERN.match(number):
         raise InvalidInput.of(
             Fault(
                 ("model",),

@@ -17,7 +17,8 @@ class Refused(Exception):
 
     def __init__(self, *faults: Fault) -> None:
         self.faults = tuple(
-            replace(fault, message=_sentence(fault.message), remedy=_sentence(fault.remedy)) for fault in faults
+            replace(fault, message=_sentence(fault.message), remedy=_sentence(fault.remedy))
+            for fault in faults
         )
         super().__init__(self.faults[0].message)
 

@@ -11,8 +11,11 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 
 from tensortrigger_backend.domain.errors import Unavailable
+
+log = structlog.get_logger(__name__)
 
 Outputs = Mapping[str, npt.NDArray[Any]]
 Done = Callable[["Outputs | None", "BaseException | None"], None]
@@ -96,7 +99,7 @@ class Batcher:
             started = perf_counter()
             outputs, error = self._call(stacked)
             self._learn((perf_counter() - started) / len(stacked))
-            self._settle(batch, outputs, error)
+            _settle(batch, outputs, error)
             if self._waiting:
                 loop.call_soon(self._drain)
             else:
@@ -107,16 +110,16 @@ class Batcher:
         def finished(future: asyncio.Future[tuple[Outputs | None, BaseException | None]]) -> None:
             self._learn((perf_counter() - started) / len(stacked))
             if future.cancelled():
-                self._settle(batch, None, Unavailable("The server is stopping.", retry_after=2.0))
+                _settle(batch, None, Unavailable("The server is stopping.", retry_after=2.0))
             else:
-                self._settle(batch, *future.result())
+                _settle(batch, *future.result())
             self._drain()
 
         try:
             loop.run_in_executor(self._executor, self._call, stacked).add_done_callback(finished)
         except RuntimeError:
             # The executor was shut down: nobody is left waiting for ever.
-            self._settle(batch, None, Unavailable("The server is stopping.", retry_after=2.0))
+            _settle(batch, None, Unavailable("The server is stopping.", retry_after=2.0))
             loop.call_soon(self._drain)
 
     def _take(self) -> list[tuple[npt.NDArray[Any], Done]]:
@@ -142,19 +145,21 @@ class Batcher:
     def _learn(self, seconds_per_row: float) -> None:
         self._cost += 0.2 * (seconds_per_row - self._cost)
 
-    @staticmethod
-    def _settle(
-        batch: list[tuple[npt.NDArray[Any], Done]], outputs: Outputs | None, error: BaseException | None
-    ) -> None:
-        if outputs is None:
-            for _, done in batch:
+
+def _settle(
+    batch: list[tuple[npt.NDArray[Any], Done]], outputs: Outputs | None, error: BaseException | None
+) -> None:
+    """Give every caller its own rows; one that fails to take them is no matter of its neighbours."""
+    start = 0
+    for vectors, done in batch:
+        end = start + len(vectors)
+        try:
+            if outputs is None:
                 done(None, error)
-            return
-        if len(batch) == 1:
-            batch[0][1](outputs, None)
-            return
-        start = 0
-        for vectors, done in batch:
-            end = start + len(vectors)
-            done({name: values[start:end] for name, values in outputs.items()}, None)
-            start = end
+            elif len(batch) == 1:
+                done(outputs, None)
+            else:
+                done({name: values[start:end] for name, values in outputs.items()}, None)
+        except Exception:
+            log.exception("batcher.caller_failed")
+        start = end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from tensortrigger_backend.services.gatekeeper import Gatekeeper
 from tensortrigger_backend.services.inference import Inference
@@ -18,7 +19,7 @@ class Core:
     """The use cases.
 
     Attributes:
-        read_blob: a blob's bytes by key, for downloads.
+        open_blob: a blob by its key, for downloads; the caller closes it.
         queue_depth: wake-ups waiting or in work.
     """
 
@@ -28,5 +29,5 @@ class Core:
     cache: ModelCache
     inference: Inference
     scoring: Scoring
-    read_blob: Callable[[str], bytes]
+    open_blob: Callable[[str], BinaryIO]
     queue_depth: Callable[[], int]

@@ -28,6 +28,7 @@ from tensortrigger_backend.ports import KeyStore
 FRESH_FOR: Final = 2.0
 """Seconds for which a verified key is believed without asking the store: so long may a revoked one live."""
 _REMEMBERED: Final = 10_000
+_BAD_TICKET: Final = "This ticket is unknown, expired or already used: mint a new one."
 
 
 class Gatekeeper:
@@ -55,7 +56,7 @@ class Gatekeeper:
         self._known: dict[str, tuple[Principal, float]] = {}
 
     def has_keys(self) -> bool:
-        """Whether any key was made that is not revoked."""
+        """Whether a key was ever made."""
         return self._keys.any_keys()
 
     def recall(self, token: str | None) -> Principal | None:
@@ -82,25 +83,40 @@ class Gatekeeper:
         self._known[token or ""] = (principal, until)
         return principal
 
-    def redeem(self, token: str) -> Principal | None:
-        """Use up a ticket; None if the token is a key instead.
+    def identify_ticket(self, token: str) -> Principal:
+        """Who may publish with this ticket; it is not used up yet.
 
         Raises:
-            Unauthenticated: a ticket that is unknown, expired or already used.
+            Unauthenticated: it is unknown or expired, or the key that minted it is no longer valid.
         """
         parts = split_ticket(token)
-        if parts is None:
-            return None
-        ticket = self._keys.ticket(parts[0])
+        ticket = self._keys.ticket(parts[0]) if parts else None
+        now = self._clock()
         if (
-            ticket is None
+            parts is None
+            or ticket is None
             or not hmac.compare_digest(ticket.secret_hash, self._hash(parts[1]))
-            or not self._keys.use_ticket(parts[0], self._clock())
+            or ticket.expires <= now
+            or not self._still_valid(ticket.key_id, now)
         ):
-            raise Unauthenticated("This ticket is unknown, expired or already used: mint a new one.")
-        return Principal(
-            ticket.owner, frozenset({Scope.PUBLISH, Scope.READ}), f"ticket:{parts[0]}", ticket.model_name
-        )
+            raise Unauthenticated(_BAD_TICKET)
+        scopes = frozenset({Scope.PUBLISH, Scope.READ})
+        return Principal(ticket.owner, scopes, ticket.key_id, ticket.model_name, ticket.ticket_id)
+
+    def use_up(self, principal: Principal) -> None:
+        """Use up the ticket that the caller came with, if it was one.
+
+        Raises:
+            Unauthenticated: somebody else was quicker, or it has expired meanwhile.
+        """
+        if principal.ticket_id is not None and not self._keys.use_ticket(principal.ticket_id, self._clock()):
+            raise Unauthenticated(_BAD_TICKET)
+
+    def _still_valid(self, key_id: str, now: float) -> bool:
+        if not key_id:
+            return True
+        key = self._keys.key(key_id)
+        return key is not None and key.revoked is None and (key.expires is None or key.expires > now)
 
     def create_key(
         self, owner: str, label: str, scopes: frozenset[Scope], lifetime: float | None
@@ -154,7 +170,9 @@ class Gatekeeper:
             )
         ticket_id, secret = _new_pair()
         now = self._clock()
-        record = TicketRecord(ticket_id, principal.owner, model_name, self._hash(secret), now, now + lifetime)
+        record = TicketRecord(
+            ticket_id, principal.owner, principal.key_id, model_name, self._hash(secret), now, now + lifetime
+        )
         self._keys.add_ticket(record)
         return f"tk_{ticket_id}_{secret}", record
 
@@ -165,7 +183,7 @@ class Gatekeeper:
 
     def _verify(self, token: str, now: float) -> tuple[Principal, float]:
         if self._session is not None and hmac.compare_digest(self._session, token.encode()):
-            return Principal(LOCAL_OWNER, EVERYTHING, "session"), now + FRESH_FOR
+            return Principal(LOCAL_OWNER, EVERYTHING), now + FRESH_FOR
         if split_ticket(token) is not None:
             raise Forbidden("A ticket publishes one model and does nothing else.")
         parts = split_key(token)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tensortrigger_backend.domain.access import Principal, Scope
 from tensortrigger_backend.domain.arrays import json_from_tensor, tensors_from_json
-from tensortrigger_backend.domain.errors import Fault, InvalidInput
+from tensortrigger_backend.domain.errors import Fault, InvalidInput, Unavailable
 from tensortrigger_backend.services.model_cache import ModelCache, Resident
+
+MAX_TENSORS: Final = 64
+"""Requests with tensors that may wait or be in work at once."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Inference:
     def __init__(self, cache: ModelCache, executor: Executor) -> None:
         self._cache = cache
         self._executor = executor
+        self._tensors = 0
 
     async def resident(self, principal: Principal, model_id: str | None, reference: str | None) -> Resident:
         """The named model in memory.
@@ -56,23 +62,49 @@ class Inference:
 
     async def run_vector(self, resident: Resident, values: object) -> Answer:
         """One vector, ``{name: number}`` or a list in schema order. Raises InvalidInput."""
-        schema = _schema_of(resident)
-        vectors = _matrix(resident, [schema.vector(values)])
+        vectors = _matrix(resident, [_schema_of(resident).vector(values)])
         return _named(resident, await _ask(resident, vectors), single=True)
 
-    async def run_vectors(self, resident: Resident, rows: object) -> Answer:
-        """A batch of vectors. Raises InvalidInput, naming row and field."""
-        vectors = _matrix(resident, _schema_of(resident).vectors(rows))
-        return _named(resident, await _ask(resident, vectors), single=False)
+    async def run_vectors(self, resident: Resident, rows: object, heavy: bool = False) -> Answer:
+        """A batch of vectors.
+
+        Args:
+            heavy: the batch is so large that checking it would hold up the event loop.
+
+        Raises:
+            InvalidInput: naming row and field.
+        """
+        vectors = await aside(heavy, lambda: _matrix(resident, _schema_of(resident).vectors(rows)))
+        outputs = await _ask(resident, vectors)
+        return await aside(heavy, _named, resident, outputs, False)
 
     async def run_tensors(self, resident: Resident, inputs: object) -> Answer:
-        """Nested lists with the batch axis, for models of any shape. Raises InvalidInput."""
-        signature = resident.servable.signature
-        loop = asyncio.get_running_loop()
-        arrays = await loop.run_in_executor(self._executor, tensors_from_json, inputs, signature)
-        outputs = await loop.run_in_executor(self._executor, resident.servable.infer, arrays)
-        output, non_finite = _nested(outputs)
-        return Answer(resident.version.model_id, output, non_finite)
+        """Nested lists with the batch axis, for models of any shape.
+
+        Raises:
+            InvalidInput: naming the tensor.
+            Unavailable: too many such requests wait already.
+        """
+        if self._tensors >= MAX_TENSORS:
+            raise Unavailable("Too many requests with tensors are waiting.", retry_after=1.0)
+        self._tensors += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, _infer, resident, inputs)
+        finally:
+            self._tensors -= 1
+
+
+async def aside(heavy: bool, function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call a function here, or in a thread if it is heavy, so that the event loop goes on answering others."""
+    if heavy:
+        return await asyncio.to_thread(function, *arguments)
+    return function(*arguments)
+
+
+def _infer(resident: Resident, inputs: object) -> Answer:
+    arrays = tensors_from_json(inputs, resident.servable.signature)
+    output, non_finite = _nested(resident.servable.infer(arrays))
+    return Answer(resident.version.model_id, output, non_finite)
 
 
 async def _ask(resident: Resident, vectors: npt.NDArray[Any]) -> Mapping[str, npt.NDArray[Any]]:

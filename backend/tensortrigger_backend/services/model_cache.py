@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -75,6 +75,7 @@ class ModelCache:
         self._capacity = capacity
         self._residents: OrderedDict[str, Resident] = OrderedDict()
         self._names: dict[tuple[str, str | None, str | None], tuple[Resident, float]] = {}
+        self._opening: dict[str, Future[Resident]] = {}
         self._lock = threading.RLock()
 
     def recall(self, owner: str, model_id: str | None, reference: str | None) -> Resident | None:
@@ -100,17 +101,32 @@ class ModelCache:
         return resident
 
     def load(self, version: ModelVersion) -> Resident:
-        """The version in memory; one thread loads, the others wait for it."""
+        """The version in memory; one thread opens it, others that want the same one wait for that thread only."""
         with self._lock:
             resident = self._residents.get(version.model_id)
             if resident is not None:
                 self._residents.move_to_end(version.model_id)
                 return resident
+            opening = self._opening.get(version.model_id)
+            mine = opening is None
+            if opening is None:
+                opening = self._opening[version.model_id] = Future()
+        if not mine:
+            return opening.result()
+        try:
             resident = self._open(version)
+        except BaseException as error:
+            with self._lock:
+                del self._opening[version.model_id]
+            opening.set_exception(error)
+            raise
+        with self._lock:
+            del self._opening[version.model_id]
             self._residents[version.model_id] = resident
             while len(self._residents) > self._capacity:
                 self.forget(next(iter(self._residents)))
-            return resident
+        opening.set_result(resident)
+        return resident
 
     def forget(self, model_id: str) -> None:
         """Drop a version. Safe to repeat. Its servable is freed when the last answer that uses it is out."""
@@ -137,9 +153,17 @@ class ModelCache:
             self._blobs.fetch(version.servable_key, artifact)
             servable = self._engine.load(artifact)
         resident = _resident(version, servable, self._executor)
-        # Freed when the last answer that uses it is out, and not a moment before.
-        weakref.finalize(resident, servable.close)
+        # Freed when the last answer that uses it is out, and not a moment before; in a thread, because closing
+        # may have to wait for another answer, and the last user may be the event loop.
+        weakref.finalize(resident, _close_later, self._executor, servable).atexit = False
         return resident
+
+
+def _close_later(executor: Executor, servable: Servable) -> None:
+    try:
+        executor.submit(servable.close)
+    except RuntimeError:  # the executor is shut down, and nobody is kept waiting
+        servable.close()
 
 
 def _resident(version: ModelVersion, servable: Servable, executor: Executor) -> Resident:

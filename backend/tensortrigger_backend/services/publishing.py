@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from concurrent.futures import Future
+from typing import Final
 
 import structlog
 
@@ -14,9 +15,12 @@ from tensortrigger_backend.services.registry import Registry
 
 log = structlog.get_logger(__name__)
 
+CAPACITY: Final = 64
+"""Uploads that may wait for the forge; each lies on disk meanwhile."""
+
 
 class PublishLine:
-    """A thread that feeds the forge. Uploads that a stopped process left behind are taken up by ``resume``."""
+    """A thread that feeds the forge, at the start with what stopped processes left behind."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -29,11 +33,21 @@ class PublishLine:
     def start(self) -> None:
         """Begin to work, with what was left from before."""
         self._thread.start()
-        for model_id in self._registry.unsettled():
-            self.submit(model_id)
+        for model_id in self._registry.left_behind():
+            self._enter(model_id)
 
     def submit(self, model_id: str) -> Future[ModelVersion]:
-        """Queue an upload; the future holds the settled version, or Unavailable. Safe to repeat."""
+        """Queue an upload; the future holds the settled version, or Unavailable. Safe to repeat.
+
+        Raises:
+            Unavailable: too many wait already.
+        """
+        with self._lock:
+            if model_id not in self._futures and len(self._futures) >= CAPACITY:
+                raise Unavailable(f"{CAPACITY} models wait to be checked already.", retry_after=30.0)
+        return self._enter(model_id)
+
+    def _enter(self, model_id: str) -> Future[ModelVersion]:
         with self._lock:
             future = self._futures.get(model_id)
             if future is None:

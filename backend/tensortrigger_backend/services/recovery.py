@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -75,7 +76,10 @@ class Recovery:
         dead = self._dead(self._jobs.claimants())
         if dead and self._jobs.abandon(dead):
             log.info("recovery.abandoned", workers=dead)
-        self._jobs.sweep(self._clock(), unsent_for)
+        # In a long line a partition that waits has most likely its message in it, and telling all of them again
+        # every minute would only make it longer.
+        long = self._queue.depth() > RELAY_BATCH
+        self._jobs.sweep(self._clock(), math.inf if long else unsent_for)
         for job_id in self._jobs.complete_unfinished():
             self._finish(job_id)
         self._registry.purge()
@@ -96,10 +100,11 @@ class Recovery:
             if self._stop.is_set():
                 return
             try:
-                self.relay()
                 if self._clock() - looked_after >= self._interval:
-                    self.look_after()
                     looked_after = self._clock()
+                    self.look_after()
+                else:
+                    self.relay()
             except Unavailable as error:
                 log.warning("recovery.postponed", reason=error.detail)
             except Exception:

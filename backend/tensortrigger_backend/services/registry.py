@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tensortrigger_backend.domain.access import Principal, Scope
-from tensortrigger_backend.domain.errors import Fault, InvalidInput, ModelRefused, NotFound, Unavailable
+from tensortrigger_backend.domain.errors import (
+    Fault,
+    InvalidInput,
+    ModelRefused,
+    NotFound,
+    Overrun,
+    Unavailable,
+)
 from tensortrigger_backend.domain.models import (
     DESCRIPTION_LIMIT,
     TITLE_LIMIT,
@@ -50,6 +57,8 @@ class Registry:
         scratch: a folder for short-lived copies.
         clock: seconds since the epoch, UTC.
         forget_loaded: told the id of each version that must not be answered for any more.
+        holder: the name of this process, which judges what it receives.
+        dead: those of the named processes that are known not to live any more.
     """
 
     def __init__(
@@ -60,6 +69,8 @@ class Registry:
         scratch: Path,
         clock: Callable[[], float],
         forget_loaded: Callable[[str], None],
+        holder: str,
+        dead: Callable[[Sequence[str]], list[str]],
     ) -> None:
         self._models = models
         self._blobs = blobs
@@ -67,6 +78,8 @@ class Registry:
         self._scratch = scratch
         self._clock = clock
         self._forget_loaded = forget_loaded
+        self._holder = holder
+        self._dead = dead
 
     def receive(
         self,
@@ -74,12 +87,17 @@ class Registry:
         draft: Draft,
         content: Iterable[bytes],
         idempotency: Idempotency | None = None,
+        admit: Callable[[], None] = lambda: None,
     ) -> tuple[ModelVersion, bool]:
         """Store an upload for the forge to judge; whether it is new, or what this idempotency key made before.
+
+        Args:
+            admit: called once everything about the request is right; what it raises refuses the upload.
 
         Raises:
             InvalidInput: naming the field.
             Forbidden: the key or ticket may not publish to this name.
+            Conflict: the idempotency key came with another upload before.
         """
         title = _text(draft.title, "model_name", TITLE_LIMIT)
         description = _text(draft.description, "model_description", DESCRIPTION_LIMIT, empty=True)
@@ -103,9 +121,13 @@ class Registry:
                         "0 bytes",
                     )
                 )
+            if idempotency is not None:
+                idempotency = idempotency.bound_to(writer.sha256, description)
+            admit()
             writer.commit()
             version = ModelVersion(
                 model_id=model_id,
+                holder=self._holder,
                 owner=principal.owner,
                 name=name,
                 title=title,
@@ -172,6 +194,9 @@ class Registry:
                     order,
                     lambda stage: self._models.advance(model_id, VersionState(stage)),
                 )
+            except Overrun as error:
+                # The next try would hold up every other upload for as long, and end the same way.
+                return ForgeVerdict(False, (Fault(("model_content",), "forge_limit", error.detail),))
             except Unavailable:
                 if not left:
                     raise
@@ -256,9 +281,11 @@ class Registry:
             self.forget(version.model_id)
         return len(removed)
 
-    def unsettled(self) -> list[str]:
-        """Ids of uploads that wait for the forge, oldest first."""
-        return [version.model_id for version in self._models.unsettled()]
+    def left_behind(self) -> list[str]:
+        """Ids of uploads that a process accepted and did not live to judge, oldest first."""
+        unsettled = self._models.unsettled()
+        dead = self._dead(sorted({version.holder for version in unsettled}))
+        return [version.model_id for version in unsettled if version.holder in dead]
 
 
 def _text(value: object, field: str, limit: int, empty: bool = False) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,9 @@ from tensortrigger_backend.domain.jobs import Job, JobState, Reject, Slice
 from tensortrigger_backend.domain.models import ModelVersion
 from tensortrigger_backend.ports import BlobStore, Idempotency, JobStore, Page, PartFormat
 from tensortrigger_backend.services.registry import Registry
+
+OUTPUT_BYTES: Final = 32 << 20
+"""Outputs of one partition, roughly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,9 @@ class CsvIntake:
         self.job_id = secrets.token_hex(16)
         self.key = f"jobs/{self.job_id}/upload"
         self.slices: list[Slice] = []
-        self.splitter = CsvSplitter(schema.input_names, limits.slice_rows, limits.slice_bytes)
+        # A partition's outputs are held in memory whole, so a wide model gets partitions of fewer rows.
+        rows = max(1, min(limits.slice_rows, OUTPUT_BYTES // (8 * _output_width(version))))
+        self.splitter = CsvSplitter(schema.input_names, rows, limits.slice_bytes)
         self._limit = limits.upload_bytes
         self.writer = blobs.writer(self.key)
 
@@ -135,8 +139,7 @@ class Scoring:
             named_outputs=bool(intake.version.schema and intake.version.schema.outputs),
         )
         if idempotency is not None:
-            told = f"{idempotency.fingerprint}:{intake.writer.sha256}".encode()
-            idempotency = Idempotency(idempotency.key, _digest(told))
+            idempotency = idempotency.bound_to(intake.writer.sha256)
         try:
             stored = self._jobs.add(job, intake.slices, idempotency)
         except BaseException:
@@ -170,10 +173,9 @@ class Scoring:
         self._told()
         return job
 
-    def upload(self, principal: Principal, job_id: str) -> Iterator[bytes]:
-        """The uploaded bytes, block by block."""
-        job = self.find(principal, job_id)
-        return self._blocks(job.upload_key)
+    def upload(self, principal: Principal, job_id: str) -> BinaryIO:
+        """The uploaded bytes; the caller closes the stream."""
+        return self._blobs.open(self.find(principal, job_id).upload_key)
 
     def results(self, principal: Principal, job_id: str) -> Iterator[ScoredPart]:
         """Scored rows in row order, part by part.
@@ -214,12 +216,6 @@ class Scoring:
                 return Page(tuple(found[:limit]), str(found[limit - 1].row))
         return Page(tuple(found), None)
 
-    def _blocks(self, key: str) -> Iterator[bytes]:
-        with self._blobs.open(key) as stream:
-            # A multiple of three, so that each block can be base64-encoded on its own.
-            while block := stream.read(3 << 18):
-                yield block
-
     def _scored(self, job: Job) -> Iterator[ScoredPart]:
         for slice_, part in self._jobs.parts(job.job_id):
             rows, outputs = self._parts.decode(self._blobs.read(part.results_key))
@@ -251,27 +247,38 @@ class ScoredPart:
 
 
 def _output_columns(version: ModelVersion) -> dict[str, list[str]]:
-    """Column names of each output: declared ones, else the output's own name, numbered if it is wide."""
+    """Column names of each output: declared ones, else the output's own name, numbered if it is wide.
+
+    No name stands twice, and none is ``row``, which is the first column of every result.
+    """
     assert version.signature is not None
+    taken = {"row"}
     columns = {}
     for spec in version.signature.outputs:
-        width = 1
-        for length in spec.shape[1:]:
-            width *= max(length, 1)
+        width = math.prod(max(length, 1) for length in spec.shape[1:])
         if version.schema is not None and version.schema.outputs and len(version.signature.outputs) == 1:
-            columns[spec.name] = list(version.schema.output_names)
+            names = list(version.schema.output_names)
         elif width == 1:
-            columns[spec.name] = [spec.name]
+            names = [spec.name]
         else:
-            columns[spec.name] = [f"{spec.name}_{place}" for place in range(width)]
+            names = [f"{spec.name}_{place}" for place in range(width)]
+        for place, name in enumerate(names):
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            names[place] = name
+        columns[spec.name] = names
     return columns
+
+
+def _output_width(version: ModelVersion) -> int:
+    """Numbers that the model answers for one row."""
+    assert version.signature is not None
+    shapes = [spec.shape[1:] for spec in version.signature.outputs]
+    return sum(math.prod(max(length, 1) for length in shape) for shape in shapes)
 
 
 def _is(job: Job) -> str:
     return {"queued": "is queued", "running": "is running"}.get(str(job.state), f"has {job.state}").replace(
         "has cancelled", "was cancelled"
     )
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from types import TracebackType
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import structlog
 
-from tensortrigger_backend.domain.csv_rows import record_lines
+from tensortrigger_backend.domain.csv_records import record_lines
 from tensortrigger_backend.domain.errors import InvalidInput, NotFound, TensorTriggerError
 from tensortrigger_backend.domain.jobs import Claim, Part, Reject, Slice, WakeUp
 from tensortrigger_backend.ports import (
@@ -74,7 +75,8 @@ class Worker:
         if claim is None:
             return
         try:
-            part = self._score(claim)
+            with Heartbeat(self._jobs, claim, self._clock, self._lease) as heartbeat:
+                part = self._score(claim, heartbeat)
         except LostClaim:
             return
         except (InvalidInput, NotFound) as error:
@@ -119,7 +121,7 @@ class Worker:
             kept = {key for _, part in parts for key in (part.results_key, part.rejects_key)}
             self._blobs.delete([key for key in self._blobs.keys(f"jobs/{job_id}/parts") if key not in kept])
 
-    def _score(self, claim: Claim) -> Part:
+    def _score(self, claim: Claim, heartbeat: Heartbeat) -> Part:
         """Write this attempt's part under keys that hold its fence."""
         resident = self._cache.load(self._models.get(claim.model_id, None))
         if resident.schema is None:
@@ -134,7 +136,7 @@ class Worker:
                 f"Partition {claim.slice.number}: {claim.slice.rows} rows came in, "
                 f"{len(batch.rows)} could be read and {len(batch.rejects)} were rejected."
             )
-        outputs = self._infer(claim, resident, batch.values)
+        outputs = _infer(resident, batch.values, heartbeat)
         key = f"jobs/{claim.job_id}/parts/{claim.slice.number:08d}-{claim.fence}"
         self._blobs.put(f"{key}.parquet", self._parts.encode(batch.rows, outputs))
         rejects_key = None
@@ -146,27 +148,43 @@ class Worker:
         )
         return Part(f"{key}.parquet", rejects_key, len(batch.rows), len(batch.rejects), non_finite)
 
-    def _infer(
-        self, claim: Claim, resident: Resident, values: npt.NDArray[np.float64]
-    ) -> dict[str, npt.NDArray[np.generic]]:
-        signature = resident.servable.signature
-        tensor = signature.inputs[0]
-        renewed = self._clock()
-        answered: list[dict[str, npt.NDArray[np.generic]]] = []
-        for start in range(0, len(values), BATCH_ROWS):
-            now = self._clock()
-            if now - renewed > self._lease / 3:
-                if not self._jobs.renew(claim, now, self._lease):
-                    raise LostClaim
-                renewed = now
-            rows = values[start : start + BATCH_ROWS].astype(tensor.dtype)
-            answered.append(resident.servable.infer({tensor.name: rows}))
-        if not answered:
-            return {
-                spec.name: np.empty((0, *(max(length, 1) for length in spec.shape[1:])), spec.dtype)
-                for spec in signature.outputs
-            }
-        return {name: np.concatenate([outputs[name] for outputs in answered]) for name in answered[0]}
+
+class Heartbeat:
+    """Renews a claim's lease for as long as its partition is in work, however long a single step takes."""
+
+    def __init__(self, jobs: JobStore, claim: Claim, clock: Callable[[], float], lease: float) -> None:
+        self._jobs = jobs
+        self._claim = claim
+        self._clock = clock
+        self._lease = lease
+        self._over = threading.Event()
+        self._lost = False
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def check(self) -> None:
+        """Raise LostClaim once the lease could not be renewed."""
+        if self._lost:
+            raise LostClaim
+
+    def _beat(self) -> None:
+        while not self._over.wait(self._lease / 3):
+            try:
+                if not self._jobs.renew(self._claim, self._clock(), self._lease):
+                    self._lost = True
+                    return
+            except TensorTriggerError as error:
+                # The next beat may reach the database again; if none does, the fence decides at the commit.
+                log.warning("lease.not_renewed", job_id=self._claim.job_id, reason=error.detail)
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
 
 
 def _whole(batch: RowBatch, resident: Resident, data: bytes, slice_: Slice) -> RowBatch:
@@ -193,6 +211,25 @@ def _whole(batch: RowBatch, resident: Resident, data: bytes, slice_: Slice) -> R
         rejects.append(Reject(row, line, name, code, f"Line {line}: field {name!r} {value:.17g} {why}."))
     rejects.sort(key=lambda reject: reject.row)
     return RowBatch(batch.values[~unfit], batch.rows[~unfit], tuple(rejects))
+
+
+def _infer(
+    resident: Resident, values: npt.NDArray[np.float64], heartbeat: Heartbeat
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Each output of all rows by name."""
+    signature = resident.servable.signature
+    tensor = signature.inputs[0]
+    answered: list[dict[str, npt.NDArray[np.generic]]] = []
+    for start in range(0, len(values), BATCH_ROWS):
+        heartbeat.check()
+        rows = values[start : start + BATCH_ROWS].astype(tensor.dtype)
+        answered.append(resident.servable.infer({tensor.name: rows}))
+    if not answered:
+        return {
+            spec.name: np.empty((0, *(max(length, 1) for length in spec.shape[1:])), spec.dtype)
+            for spec in signature.outputs
+        }
+    return {name: np.concatenate([outputs[name] for outputs in answered]) for name in answered[0]}
 
 
 class WorkerThread:
@@ -222,7 +259,9 @@ class WorkerThread:
             try:
                 self._worker.handle(delivery.wake_up)
             except Exception:
-                # The database is away: the lease runs out and the sweeper sends the partition again.
+                # The database is away; the message comes again, and so does whoever held the lease.
                 log.exception("worker.interrupted", job_id=delivery.wake_up.job_id)
                 self._stop.wait(1.0)
-            delivery.ack()
+                delivery.nack()
+            else:
+                delivery.ack()

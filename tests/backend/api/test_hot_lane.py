@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import sys
@@ -201,3 +202,25 @@ def test_the_server_is_small_and_quickly_there(
         seconds.append(server.ready_after)
     assert min(seconds) < 2
     server.stop()
+
+
+async def test_sixteen_clients_are_answered_over_a_thousand_times_a_second(server: Any) -> None:
+    # A small and lenient version of benchmarks/serve.py, where this client is the slower side.
+    address = urlsplit(server.url)
+    request = request_bytes(vector(1))
+    until = time.monotonic() + 2
+
+    async def client() -> int:
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        answered = 0
+        while time.monotonic() < until:
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
+            answered += 1
+        writer.close()
+        return answered
+
+    answered = sum(await asyncio.gather(*(client() for _ in range(16))))
+    assert answered / 2 > 1000

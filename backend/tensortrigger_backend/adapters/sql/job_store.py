@@ -90,12 +90,6 @@ class SqlJobStore:
                 _tell(connection, [(job.owner, job.job_id, slice_.number) for slice_ in slices])
             return _job(connection, job.job_id)
 
-    def made_by(self, owner: str, idempotency: Idempotency) -> Job | None:
-        """See ``JobStore.made_by``."""
-        with self._database.read() as connection:
-            job_id = find(connection, owner, _KIND, idempotency)
-            return _job(connection, job_id) if job_id else None
-
     def get(self, job_id: str, owner: str) -> Job:
         """See ``JobStore.get``."""
         with self._database.read() as connection:

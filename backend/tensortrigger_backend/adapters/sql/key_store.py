@@ -19,7 +19,7 @@ class SqlKeyStore:
     def any_keys(self) -> bool:
         """See ``KeyStore.any_keys``."""
         with self._database.read() as connection:
-            query = select(api_keys.c.key_id).where(api_keys.c.revoked.is_(None)).limit(1)
+            query = select(api_keys.c.key_id).limit(1)
             return connection.execute(query).scalar() is not None
 
     def add_key(self, key: KeyRecord) -> None:
@@ -82,6 +82,7 @@ class SqlKeyStore:
                 insert(tickets).values(
                     ticket_id=ticket.ticket_id,
                     owner=ticket.owner,
+                    key_id=ticket.key_id,
                     model_name=ticket.model_name,
                     secret_hash=ticket.secret_hash,
                     created=ticket.created,
@@ -97,7 +98,13 @@ class SqlKeyStore:
         if row is None:
             return None
         return TicketRecord(
-            row.ticket_id, row.owner, row.model_name, bytes(row.secret_hash), row.created, row.expires
+            row.ticket_id,
+            row.owner,
+            row.key_id,
+            row.model_name,
+            bytes(row.secret_hash),
+            row.created,
+            row.expires,
         )
 
     def use_ticket(self, ticket_id: str, now: float) -> bool:

@@ -10,7 +10,7 @@ from tensortrigger_backend.adapters.sql.cursors import after_cursor, encode_curs
 from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.idempotency import find, remember
 from tensortrigger_backend.adapters.sql.tables import idempotency_keys, jobs, model_names, model_versions
-from tensortrigger_backend.domain.errors import NotFound
+from tensortrigger_backend.domain.errors import Conflict, NotFound
 from tensortrigger_backend.domain.jobs import JobState
 from tensortrigger_backend.domain.models import ModelVersion, VersionState
 from tensortrigger_backend.domain.publishing import ForgeVerdict
@@ -35,7 +35,12 @@ class SqlModelStore:
             if idempotency is not None:
                 before = find(connection, version.owner, _KIND, idempotency)
                 if before is not None:
-                    return _version(_row(connection, before))
+                    row = _row(connection, before)
+                    if row is None or row.removed is not None:
+                        raise Conflict(
+                            "This Idempotency-Key made a model that was deleted since: take a new key."
+                        )
+                    return _version(row)
                 remember(connection, version.owner, _KIND, idempotency, version.model_id, version.created)
             connection.execute(
                 insert(model_versions).values(
@@ -51,6 +56,7 @@ class SqlModelStore:
                     size=version.size,
                     report={},
                     created=version.created,
+                    holder=version.holder,
                 )
             )
         return version
@@ -159,7 +165,7 @@ class SqlModelStore:
         with self._database.write() as connection:
             connection.execute(
                 update(model_versions)
-                .where(model_versions.c.model_id == model_id)
+                .where(model_versions.c.model_id == model_id, model_versions.c.state.in_(_UNSETTLED))
                 .values(state=str(VersionState.REFUSED), report=verdict.to_dict())
             )
 
@@ -222,6 +228,7 @@ def _version(row: Row[Any]) -> ModelVersion:
         source_sha256=row.source_sha256,
         size=row.size,
         created=row.created,
+        holder=row.holder,
         schema=VectorSchema.parse(row.model_schema) if row.model_schema else None,
         version=row.version,
         signature=Signature.from_dict(row.signature) if row.signature else None,
