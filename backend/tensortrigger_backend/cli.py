@@ -126,9 +126,9 @@ def keys_create(arguments: argparse.Namespace) -> int:
         scopes = parse_scopes(arguments.scopes.split(",")) if arguments.scopes else EVERYTHING
         token, record = gatekeeper.create_key(arguments.owner, arguments.label, scopes, lifetime)
         print(token)
-        until = _day(record.expires) if record.expires else "for ever"
+        until = f"valid until {_day(record.expires)}" if record.expires else "valid for ever"
         print(
-            f"Key {record.key_id} of {record.owner}, valid {until}, may: {', '.join(sorted(scopes))}. "
+            f"Key {record.key_id} of {record.owner}, {until}, may: {', '.join(sorted(scopes))}. "
             "It is shown only now.",
             file=sys.stderr,
         )
@@ -172,7 +172,8 @@ def _with_keys(arguments: argparse.Namespace, action: Callable[[Any, Any], int])
     try:
         return action(gatekeeper, store)
     except TensorTriggerError as error:
-        return _fail(error.detail)
+        expected = next((fault.expected for fault in error.faults if fault.expected), None)
+        return _fail(f"{error.detail} Expected: {expected}." if expected else error.detail)
     finally:
         database.close()
 

@@ -73,6 +73,7 @@ class Forge(Protocol):
             on_stage: told ``checking``, ``rebuilding``, ``verifying`` as each begins.
 
         Raises:
+            NotInstalled: there is no TensorFlow on this machine.
             Unavailable: the forge could not run at all (not installed, no memory, killed, too slow); the
                 upload was not judged, and asking again is safe.
         """

@@ -28,6 +28,9 @@ def configure_logging(level: str, style: Literal["console", "json"]) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    # Their everyday lines say nothing that ours do not.
+    for library in ("alembic", "uvicorn", "asyncio"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     logging.basicConfig(
         stream=sys.stderr, level=level.upper(), format="%(asctime)s [%(levelname)s] %(name)s: %(message)s"
     )

@@ -180,7 +180,7 @@ def _matrix(columns: Sequence[npt.NDArray[np.float64]], rows: int) -> npt.NDArra
 
 def _reject(row: int, line: int, field: str, fault: int, raw: bytes, others: int) -> Reject:
     shown = raw[:80].decode("utf-8", "replace")
-    more = f" (and {others} more fields of this row)" if others else ""
+    more = f" (and {others} more of this row)" if others else ""
     value = "" if fault == _MISSING else f" {shown!r}"
     return Reject(
         row, line, field, _CODES[fault], f"Line {line}: field {field!r}{value} {_SENTENCES[fault]}{more}."

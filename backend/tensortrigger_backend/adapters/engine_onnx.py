@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,9 @@ class OnnxServable:
     """One ONNX graph in a session of its own."""
 
     def __init__(self, graph: bytes, signature: Signature, *, intra_op_threads: int = 1) -> None:
+        # ONNX Runtime reports its use to its makers, and keeps a device id below the home folder, unless this is
+        # set before it is imported. Nothing that is served here is told to anybody.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         # Imported here: a process that only asks for metadata need not pay for it.
         import onnxruntime
 

@@ -11,10 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tensortrigger_backend.domain.errors import Overrun, Unavailable
+from tensortrigger_backend.domain.errors import NotInstalled, Overrun, Unavailable
 from tensortrigger_backend.domain.publishing import ForgeOrder, ForgeVerdict
 from tensortrigger_backend.ports import ChildLauncher, GuestChild
 
@@ -24,6 +25,8 @@ FORGE_MODULE = "tensortrigger_backend.forge.__main__"
 
 _LINE_LIMIT = 4 << 20
 _LINES_LIMIT = 100
+_NEEDED = ("tensorflow", "keras", "h5py", "tf2onnx")
+"""Looked for without being imported, before a child is started in vain."""
 _STAGES = ("checking", "rebuilding", "verifying")
 
 
@@ -145,6 +148,12 @@ class ForgeProcess:
             return self._busy
 
     def _take_seat(self) -> _Seat:
+        missing = [name for name in _NEEDED if find_spec(name) is None]
+        if missing:
+            raise NotInstalled(
+                f"This server cannot check models: {', '.join(missing)} is not installed. "
+                "Install tensortrigger-lab[tensorflow], or publish to a server that has it."
+            )
         scratch = Path(tempfile.mkdtemp(prefix="forge-", dir=self._scratch))
         try:
             return _Seat(self._launcher.launch(FORGE_MODULE, scratch), scratch)

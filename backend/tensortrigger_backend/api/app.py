@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tensortrigger_backend import __version__
@@ -68,6 +69,7 @@ def create_app(
     app.state.trusted_proxy = trusted_proxy
     app.state.draining = draining
     errors.install(app)
+    app.add_api_route("/", lambda: RedirectResponse("docs"), include_in_schema=False)
     for router in ROUTERS:
         app.include_router(router)
         app.include_router(router, prefix=OLD_PREFIX, include_in_schema=False)

@@ -21,6 +21,7 @@ from tensortrigger_backend.domain.errors import (
     InvalidJobState,
     ModelRefused,
     NotFound,
+    NotInstalled,
     Overrun,
     PayloadTooLarge,
     TensorTriggerError,
@@ -41,6 +42,7 @@ STATUS: dict[type[TensorTriggerError], int] = {
     Conflict: 409,
     PayloadTooLarge: 413,
     UnsupportedMedia: 415,
+    NotInstalled: 501,
     Unavailable: 503,
     Overrun: 503,
 }

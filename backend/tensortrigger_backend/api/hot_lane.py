@@ -54,9 +54,12 @@ class BodyReader:
         vector = msgspec.defstruct("Vector", fields, forbid_unknown_fields=True)
         either = vector | list[float]
         model = [("model_id", str | None, None), ("model", str | None, None)]
-        tensors = ("inputs", msgspec.UnsetType, msgspec.UNSET)
-        one = msgspec.defstruct("Run", [("input_vector", either), *model, tensors])
-        many = msgspec.defstruct("RunBatch", [("input_vectors", list[either]), *model, tensors])  # type: ignore[valid-type]
+        one = msgspec.defstruct("Run", [("input_vector", either), *model], forbid_unknown_fields=True)
+        many = msgspec.defstruct(
+            "RunBatch",
+            [("input_vectors", list[either]), *model],  # type: ignore[valid-type]
+            forbid_unknown_fields=True,
+        )
         self._decoders = {RUN: msgspec.json.Decoder(one), RUN_BATCH: msgspec.json.Decoder(many)}
         self._width = len(names)
 

@@ -17,6 +17,7 @@ from tensortrigger_backend.api.reading import (
     base64_member,
     idempotency,
     json_object,
+    known_members,
     stream,
     text_member,
 )
@@ -53,14 +54,15 @@ async def score(request: Request, core: CoreOf, caller: Caller) -> Response:
     """Score a CSV that travels as base64; columns are matched by name."""
     limits = request.app.state.settings
     body = await json_object(request, limits.max_content + ENVELOPE)
-    blocks = base64_member(body, "input_data", limits.max_content)
+    known_members(body, "model_id", "model", "input_data")
+    content = base64_member(body, "input_data", limits.max_content)
     model_id, reference = text_member(body, "model_id"), text_member(body, "model")
     key = idempotency(request, str(model_id), str(reference))
 
     def take() -> tuple[Job, bool]:
         intake = core.scoring.intake(caller, model_id, reference)
         try:
-            for block in blocks:
+            for block in content:
                 intake.feed(block)
             intake.finish()
             return core.scoring.submit(intake, key)

@@ -11,7 +11,14 @@ from starlette.responses import Response, StreamingResponse
 
 from tensortrigger_backend.api.answers import PageLimit, blocks, data_url, timestamp
 from tensortrigger_backend.api.auth import Caller, CoreOf
-from tensortrigger_backend.api.reading import ENVELOPE, base64_member, idempotency, json_object, member
+from tensortrigger_backend.api.reading import (
+    ENVELOPE,
+    base64_member,
+    idempotency,
+    json_object,
+    known_members,
+    member,
+)
 from tensortrigger_backend.api.shapes import (
     PROBLEMS,
     MessageAnswer,
@@ -41,6 +48,7 @@ async def publish(request: Request, core: CoreOf, caller: Caller) -> Response:
     """
     limits = request.app.state.settings
     body = await json_object(request, limits.max_content + ENVELOPE)
+    known_members(body, "model_name", "name", "model_description", "model_content", "model_schema")
     content = base64_member(body, "model_content", limits.max_content)
     # The name may stand alone: ``model_name`` is then its title too.
     title = body.get("model_name") if body.get("model_name") is not None else body.get("name")

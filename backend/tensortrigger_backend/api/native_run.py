@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from tensortrigger_backend.api.auth import Caller, CoreOf
-from tensortrigger_backend.api.reading import HEAVY, sized_json_object, text_member
+from tensortrigger_backend.api.reading import HEAVY, known_members, sized_json_object, text_member
 from tensortrigger_backend.api.shapes import PROBLEMS, RunAnswer, RunBatchRequest, RunRequest, takes
 from tensortrigger_backend.domain.access import Principal
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
@@ -37,6 +37,7 @@ async def run_batch(request: Request, core: CoreOf, caller: Caller) -> Response:
 async def _run(request: Request, core: Core, caller: Principal, vectors: str) -> Response:
     body, size = await sized_json_object(request, request.app.state.settings.max_json)
     heavy = size > HEAVY
+    known_members(body, "model_id", "model", vectors, "inputs")
     resident = await core.inference.resident(
         caller, text_member(body, "model_id"), text_member(body, "model")
     )

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from tensortrigger_backend import __version__
 from tensortrigger_backend.api.answers import timestamp
 from tensortrigger_backend.api.auth import Caller, CoreOf
-from tensortrigger_backend.api.reading import json_object, member, text_member
+from tensortrigger_backend.api.reading import json_object, known_members, member, text_member
 from tensortrigger_backend.api.shapes import PROBLEMS, MessageAnswer, TicketRequest, takes
 from tensortrigger_backend.domain.access import Scope
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
@@ -53,6 +53,7 @@ def metrics(request: Request, core: CoreOf, caller: Caller) -> Response:
 async def tickets(request: Request, core: CoreOf, caller: Caller) -> Response:
     """Mint a single-use, short-lived ticket to publish to one name; send it as `Authorization: Bearer`."""
     body = await json_object(request, request.app.state.settings.max_json)
+    known_members(body, "model", "expires_in")
     member(body, "model")
     name = text_member(body, "model") or ""
     lifetime = body.get("expires_in", 300)

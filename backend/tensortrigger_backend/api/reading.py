@@ -103,6 +103,19 @@ def parse_object(body: bytes | bytearray) -> dict[str, Any]:
     return members
 
 
+def known_members(members: dict[str, Any], *names: str) -> None:
+    """Raises InvalidInput for every member with another name: a misspelt one would be passed over silently."""
+    faults = [
+        Fault(
+            (name,), "unknown_member", f"There is no member {name[:80]!r} here.", ", ".join(names), name[:80]
+        )
+        for name in members
+        if name not in names
+    ]
+    if faults:
+        raise InvalidInput.of(*faults[:20])
+
+
 def member(members: dict[str, Any], name: str) -> Any:
     """A required member. Raises InvalidInput when it is missing."""
     if members.get(name) is None:

@@ -10,6 +10,7 @@ TensorTriggerError
 ├── Conflict              another change came first
 ├── PayloadTooLarge       over a configured limit
 ├── UnsupportedMedia      a content type that is not read here
+├── NotInstalled          this server lacks a part that the request needs
 └── Unavailable           try again later (``retry_after`` seconds)
     └── Overrun           what was asked took more time or memory than it may
 """
@@ -98,6 +99,10 @@ class PayloadTooLarge(TensorTriggerError):
 
 class UnsupportedMedia(TensorTriggerError):
     """A content type that is not read here."""
+
+
+class NotInstalled(TensorTriggerError):
+    """This server lacks a part that the request needs; trying again changes nothing."""
 
 
 class Unavailable(TensorTriggerError):

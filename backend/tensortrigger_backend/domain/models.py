@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -111,7 +112,9 @@ def name_from_title(title: str) -> str:
     Raises:
         InvalidInput: nothing of the title can stand in a name.
     """
-    name = re.sub(r"[^a-z0-9._-]+", "-", title.strip().lower()).strip("-._")[:63].rstrip("-._")
+    # Accents are taken off first, so that a name stays readable.
+    plain = unicodedata.normalize("NFKD", title.casefold()).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9._-]+", "-", plain).strip("-._")[:63].rstrip("-._")
     if not NAME_PATTERN.match(name):
         raise InvalidInput.of(
             Fault(
@@ -132,9 +135,12 @@ def checked_name(name: str, loc: tuple[str | int, ...] = ("name",)) -> str:
         InvalidInput: saying the rule.
     """
     if not NAME_PATTERN.match(name):
-        raise InvalidInput.of(
-            Fault(loc, "model_name", f"{name[:80]!r} is not a model name.", NAME_RULE, repr(name[:80]))
-        )
+        try:
+            hint = f": did you mean {name_from_title(name)!r}?"
+        except InvalidInput:
+            hint = "."
+        message = f"{name[:80]!r} is not a model name{hint}"
+        raise InvalidInput.of(Fault(loc, "model_name", message, NAME_RULE, repr(name[:80])))
     return name
 
 

@@ -175,7 +175,7 @@ class VectorSchema:
                     Fault(
                         loc,
                         "length",
-                        f"{_vector(row)} has {len(values)} values, the model takes {len(self.inputs)}.",
+                        f"{_vector(row)} is {len(values)} long, the model takes {len(self.inputs)}.",
                         str(len(self.inputs)),
                         str(len(values)),
                         row,

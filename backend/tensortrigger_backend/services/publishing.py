@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from tensortrigger_backend.domain.errors import NotFound, Unavailable
+from tensortrigger_backend.domain.errors import NotFound, NotInstalled, Unavailable
 from tensortrigger_backend.domain.models import ModelVersion
 from tensortrigger_backend.services.registry import Registry
 
@@ -74,7 +74,7 @@ class PublishLine:
                 future.set_result(self._registry.judge(model_id))
             except NotFound as error:
                 future.set_exception(error)
-            except Unavailable as error:
+            except (NotInstalled, Unavailable) as error:
                 log.warning("publish.unavailable", model_id=model_id, reason=error.detail)
                 if not self._closing:
                     self._registry.refuse_unjudged(model_id, error.detail)

@@ -165,7 +165,7 @@ class JobHistory(RuleBasedStateMachine):
 
 
 JobHistory.TestCase.settings = settings(
-    max_examples=40,
+    max_examples=30,
     stateful_step_count=30,
     deadline=None,
     # Thirty steps can be read as they are; shrinking them takes minutes of a database's time.

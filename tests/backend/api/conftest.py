@@ -23,10 +23,11 @@ HERE = Path(__file__).parent
 class Server:
     """``tt serve`` as its user starts it."""
 
-    def __init__(self, data_dir: Path, *arguments: str, **settings: str) -> None:
+    def __init__(self, data_dir: Path, *arguments: str, home: Path | None = None, **settings: str) -> None:
         self.data_dir = data_dir
         self.log = data_dir.with_suffix(".log")
         self._arguments = arguments
+        self._home = {"HOME": str(home)} if home else {}
         self._settings = {f"TENSORTRIGGER_{name.upper()}": value for name, value in settings.items()}
         self.start()
 
@@ -39,7 +40,7 @@ class Server:
                 [*argv, "--port", "0", *self._arguments],
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**clean, **self._settings},
+                env={**clean, **self._home, **self._settings},
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()
@@ -97,7 +98,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     """Starts servers, each on an empty data folder unless one is given, and ends them all."""
     with contextlib.ExitStack() as stack:
 
-        def start(*arguments: str, data_dir: Path | None = None, **settings: str) -> Server:
+        def start(*arguments: str, data_dir: Path | None = None, **settings: Any) -> Server:
             server = Server(data_dir or tmp_path_factory.mktemp("data"), *arguments, **settings)
 
             def end() -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import socket
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -131,8 +136,12 @@ def test_a_batch_that_is_no_list_of_vectors_is_refused(server: Any, rows: Any) -
     ("inputs", "code"),
     [
         ([[1, 2], [3]], "ragged"),
-        ([[["a"]]], "tensor_dtype"),
-        ([[[[None]]]], "tensor_dtype"),
+        ([[["a"]]], "tensor_shape"),
+        ([[[["a"] for _ in range(6)] for _ in range(6)]], "tensor_dtype"),
+        ([[[[None] for _ in range(6)] for _ in range(6)]], "tensor_dtype"),
+        ([[[[True] for _ in range(6)] for _ in range(6)]], "tensor_dtype"),
+        ([["x" * 50_000, *["a"] * 2000]], "tensor_shape"),
+        ([[[[None]]]], "tensor_shape"),
         ([[1.0, 2.0]], "tensor_shape"),
         ([], "tensor_shape"),
         ("text", "tensor_type"),
@@ -157,6 +166,9 @@ def test_a_model_that_takes_tensors_says_so(server: Any) -> None:
         ({"model": "churn/9"}, 404, "has no version 9; latest is 1"),
         ({"model": "Not A Name"}, 400, "is not a model name"),
         ({"model": "churn/zero"}, 400, "name or name/version"),
+        ({"model": "churn/0000000000019999999999999999999"}, 400, "name or name/version"),
+        ({"model": "churn/" + "1" * 5000}, 400, "name or name/version"),
+        ({"model": "Churn"}, 400, "did you mean 'churn'?"),
         ({"model_id": 5}, 400, "model_id must be a string"),
         ({}, 400, "Name the model"),
         ({"model": "churn", "model_id": "0" * 32}, 400, "either by"),
@@ -373,3 +385,47 @@ def test_a_host_that_is_not_ours_is_refused(server: Any) -> None:
     assert server.client.post("/tensor/run", json=body).is_success
     fault(server.client.post("/tensor/run", json=body, headers={"host": "evil.example"}), 400)
     fault(server.client.get("/models", headers={"host": "evil.example:8500"}), 400)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/tensor/run", {"model": "churn", "input_vector": [1, 2, 3], "version": 9}, "version"),
+        ("/tensor/run/batch", {"model": "churn", "input_vectors": [[1, 2, 3]], "rows": 1}, "rows"),
+        ("/tensor/run/async", {"model": "churn", "input_data": "", "format": "csv"}, "format"),
+        ("/models/new", {"model_name": "x", "model_content": "", "colour": "red"}, "colour"),
+        ("/tickets", {"model": "x", "ttl": 5}, "ttl"),
+    ],
+)
+def test_a_misspelt_member_is_not_passed_over(
+    server: Any, path: str, body: dict[str, Any], field: str
+) -> None:
+    problem = fault(server.client.post(path, json=body))
+    assert problem["errors"][0]["loc"] == [field]
+    assert problem["errors"][0]["code"] == "unknown_member"
+
+
+def test_a_head_without_end_is_cut_off(server: Any) -> None:
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as stream:
+        stream.sendall(b"GET /health_check HTTP/1.1\r\nHost: localhost\r\nX-Long: ")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(64):
+                stream.sendall(b"x" * 4096)
+                time.sleep(0.002)
+        assert stream.recv(64).startswith(b"HTTP/1.1 431")
+
+
+def test_a_large_batch_does_not_hold_up_the_others(server: Any) -> None:
+    rows = [[0.5, 1.5, 2.5]] * 200_000
+    body = json.dumps({"model": "churn", "input_vectors": rows})
+    slowest = 0.0
+    with ThreadPoolExecutor(1) as aside, httpx.Client(base_url=server.url) as other:
+        headers = {"content-type": "application/json"}
+        large = aside.submit(server.client.post, "/tensor/run/batch", content=body, headers=headers)
+        while not large.done():
+            started = time.perf_counter()
+            assert other.get("/health_check").is_success
+            slowest = max(slowest, time.perf_counter() - started)
+    assert len(large.result().json()["output"]) == 200_000
+    assert slowest < 1.5

@@ -6,6 +6,7 @@ import base64
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,11 +149,38 @@ def test_a_revoked_key_stops_working(locked: Any) -> None:
     assert "revoked" in listed
     assert key.split("_", 2)[2] not in listed
     # A verified key is believed for two seconds.
-    import time
-
     time.sleep(2.2)
     assert locked.client.get("/models", headers=bearer(key)).status_code == 401
     assert keys(locked.data_dir, "revoke", key_id).returncode == 1
+
+
+def test_revoking_the_last_key_does_not_open_the_door(
+    start_server: Callable[..., Any], tmp_path: Path
+) -> None:
+    key = create(tmp_path)
+    assert keys(tmp_path, "revoke", key.split("_")[1]).returncode == 0
+    server = start_server(data_dir=tmp_path)
+    assert server.client.get("/models").status_code == 401
+    server.stop()
+
+
+def test_a_wrong_request_does_not_use_up_its_ticket(locked: Any, models: Path) -> None:
+    alice = bearer(locked.keys["alice"])
+    ticket = locked.client.post("/tickets", json={"model": "careful"}, headers=alice).json()["ticket"]
+    content = base64.b64encode((models / "churn.h5").read_bytes()).decode()
+    wrong = {"model_name": "careful", "model_content": "!!!"}
+    assert locked.client.post("/models/new", json=wrong, headers=bearer(ticket)).status_code == 400
+    right = {**wrong, "model_content": content}
+    assert locked.client.post("/models/new", json=right, headers=bearer(ticket)).status_code == 201
+
+
+def test_a_ticket_ends_with_the_key_that_minted_it(locked: Any, models: Path) -> None:
+    key = create(locked.data_dir, "--owner", "erin")
+    ticket = locked.client.post("/tickets", json={"model": "late"}, headers=bearer(key)).json()["ticket"]
+    assert keys(locked.data_dir, "revoke", key.split("_")[1]).returncode == 0
+    content = base64.b64encode((models / "churn.h5").read_bytes()).decode()
+    body = {"model_name": "late", "model_content": content}
+    assert locked.client.post("/models/new", json=body, headers=bearer(ticket)).status_code == 401
 
 
 def test_the_secret_is_nowhere_on_disk(locked: Any) -> None:

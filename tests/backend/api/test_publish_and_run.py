@@ -169,8 +169,9 @@ def test_an_idempotency_key_publishes_once(server: Any, models: Path) -> None:
     again = server.client.post("/models/new", json=body, headers=headers).json()
     assert again["model_id"] == first["model_id"]
     assert again["version"] == 1
-    other = server.client.post("/models/new", json={**body, "model_name": "twice"}, headers=headers)
-    assert other.status_code == 409
+    other_bytes = base64.b64encode((models / "softmax.keras").read_bytes()).decode()
+    for change in ({"model_name": "twice"}, {"model_content": other_bytes}, {"model_description": "changed"}):
+        assert server.client.post("/models/new", json={**body, **change}, headers=headers).status_code == 409
 
 
 def test_a_deleted_model_is_gone_and_its_number_is_not_given_again(server: Any, models: Path) -> None:
@@ -219,3 +220,22 @@ def test_the_serving_process_never_maps_tensorflow(server: Any, churn: Any) -> N
     assert "onnxruntime" in mapped
     for name in ("tensorflow", "keras", "h5py", "libhdf5"):
         assert name not in mapped
+
+
+def test_nothing_is_reported_to_the_makers_of_the_engine(
+    start_server: Callable[..., Any], models: Path
+) -> None:
+    # ONNX Runtime leaves a device id below the home folder where its telemetry is on.
+    home = models / "home"
+    home.mkdir()
+    server = start_server(home=home)
+    server.publish(models / "churn.h5", "private")
+    assert server.client.post("/tensor/run", json={"model": "private", "input_vector": [1, 2, 3]}).is_success
+    server.stop()
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+
+
+def test_the_root_leads_to_the_documentation(server: Any) -> None:
+    answer = server.client.get("/", follow_redirects=True)
+    assert answer.url.path == "/docs"
+    assert answer.is_success

@@ -30,7 +30,7 @@ SECRET = "A" * 20 + "-_" + "9" * 21
         ("a" * 100, "a" * 63),
         ("__x__", "x"),
         ("a" * 62 + "-b", "a" * 62),
-        ("Größe 3", "gr-e-3"),
+        ("Größe 3", "grosse-3"),
     ],
 )
 def test_a_name_is_made_of_a_title(title: str, name: str) -> None:

@@ -75,7 +75,7 @@ CALLERS = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(callers=CALLERS, inline=st.booleans())
 def test_each_caller_gets_exactly_its_own_rows_whatever_the_interleaving(
     callers: list[Caller], inline: bool

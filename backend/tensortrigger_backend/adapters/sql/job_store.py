@@ -273,7 +273,7 @@ class SqlJobStore:
                 return job
             if job.state is not JobState.FAILED:
                 raise InvalidJobState(
-                    f"Invalid job state: only a failed job can be retried, this one {job.state}."
+                    f"Invalid job state: only a failed job can be retried, this one has {job.state}."
                 )
             again = connection.execute(
                 update(partitions)
