@@ -39,7 +39,7 @@ demo: $(STAMP) ## Tell the quickstart's story in the terminal, on real data
 	$(BIN)/python scripts/demo.py
 
 test: $(STAMP) ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 quick: $(STAMP) ## Run the tests that need neither TensorFlow nor a running backend
 	$(BIN)/python -m pytest -m 'not slow'
