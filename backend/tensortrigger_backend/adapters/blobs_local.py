@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tensortrigger_backend.domain.errors import NotFound, Unavailable
-from tensortrigger_backend.ports import BlobWriter
+from tensortrigger_backend.ports.storage import BlobWriter
 
 _TRIES = 10
 

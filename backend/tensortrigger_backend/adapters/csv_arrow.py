@@ -12,7 +12,7 @@ from tensortrigger_backend.domain.csv_records import record_lines
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
 from tensortrigger_backend.domain.jobs import Reject, Slice
 from tensortrigger_backend.domain.schema import FLOAT32_MAX, Field, VectorSchema
-from tensortrigger_backend.ports import RowBatch
+from tensortrigger_backend.ports.jobs import RowBatch
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _NOT_FINITE = r"(?i)^[+-]?(nan|inf(inity)?)$"

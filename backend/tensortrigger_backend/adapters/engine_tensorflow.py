@@ -20,7 +20,7 @@ from tensortrigger_backend.adapters.tensor_shapes import shape_faults
 from tensortrigger_backend.domain.errors import Fault, InvalidInput, Unavailable
 from tensortrigger_backend.domain.publishing import TENSORFLOW
 from tensortrigger_backend.domain.tensors import Signature
-from tensortrigger_backend.ports import ChildLauncher, GuestChild
+from tensortrigger_backend.ports.engines import ChildLauncher, GuestChild
 
 _log = logging.getLogger(__name__)
 

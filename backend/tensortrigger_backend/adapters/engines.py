@@ -8,7 +8,7 @@ from tensortrigger_backend.adapters.artifact_file import GRAPH, read_manifest, r
 from tensortrigger_backend.adapters.engine_onnx import OnnxServable
 from tensortrigger_backend.adapters.engine_tensorflow import TensorFlowEngine
 from tensortrigger_backend.domain.publishing import ONNX
-from tensortrigger_backend.ports import Servable
+from tensortrigger_backend.ports.engines import Servable
 
 
 class Engines:

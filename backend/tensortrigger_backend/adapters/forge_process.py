@@ -17,7 +17,7 @@ from typing import Any
 
 from tensortrigger_backend.domain.errors import NotInstalled, Overrun, Unavailable
 from tensortrigger_backend.domain.publishing import ForgeOrder, ForgeVerdict
-from tensortrigger_backend.ports import ChildLauncher, GuestChild
+from tensortrigger_backend.ports.engines import ChildLauncher, GuestChild
 
 _log = logging.getLogger(__name__)
 

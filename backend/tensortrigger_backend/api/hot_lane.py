@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
 from time import perf_counter
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -22,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from tensortrigger_backend.api.app import OLD_PREFIX, Recorder
 from tensortrigger_backend.api.auth import USER_HEADER, host_allowed, token_of
+from tensortrigger_backend.api.body_reader import BodyReader, as_vectors
 from tensortrigger_backend.api.native_run import RUN, RUN_BATCH
 from tensortrigger_backend.domain.access import Principal, Scope
 from tensortrigger_backend.domain.errors import Unauthenticated, Unavailable
@@ -39,47 +39,6 @@ WATCH_EVERY: Final = 1.0
 
 _NAMED = re.compile(rb'"(model_id|model)"\s*:\s*"([^"\\\\]{1,80})"')
 """Finds the model's name before the body is decoded; what it found is compared with the decoded body."""
-
-
-class BodyReader:
-    """Decoders made for one model: they know its fields, so that a vector is read straight into its places.
-
-    Args:
-        names: the schema's input names in order.
-    """
-
-    def __init__(self, names: Sequence[str]) -> None:
-        fields = [(f"f{place}", float, msgspec.field(name=name)) for place, name in enumerate(names)]
-        # A missing, extra, null or non-numeric field fails to decode, and the application says which it was.
-        vector = msgspec.defstruct("Vector", fields, forbid_unknown_fields=True)
-        either = vector | list[float]
-        model = [("model_id", str | None, None), ("model", str | None, None)]
-        one = msgspec.defstruct("Run", [("input_vector", either), *model], forbid_unknown_fields=True)
-        many = msgspec.defstruct(
-            "RunBatch",
-            [("input_vectors", list[either]), *model],  # type: ignore[valid-type]
-            forbid_unknown_fields=True,
-        )
-        self._decoders = {RUN: msgspec.json.Decoder(one), RUN_BATCH: msgspec.json.Decoder(many)}
-        self._width = len(names)
-
-    def flat(self, path: str, body: bytes, model_id: str | None, reference: str | None) -> list[float] | None:
-        """The numbers of all vectors, one after the other; None if anything is unusual."""
-        try:
-            request: Any = self._decoders[path].decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None
-        if request.model_id != model_id or request.model != reference:
-            return None
-        flat: list[float] = []
-        for vector in [request.input_vector] if path == RUN else request.input_vectors:
-            if isinstance(vector, list):
-                if len(vector) != self._width:
-                    return None
-                flat += vector
-            else:
-                flat += msgspec.structs.astuple(vector)
-        return flat or None
 
 
 class HotLane:
@@ -170,30 +129,6 @@ class HotLane:
         if non_finite:
             tail += f',"non_finite":{non_finite}'
         return b'{"http_code":200,"output":' + output + tail.encode() + b"}"
-
-
-def as_vectors(flat: list[float], resident: Resident) -> npt.NDArray[Any] | None:
-    """Shape (n, inputs), in the model's dtype; None if a number is too large, or a fraction where none may be.
-
-    Args:
-        flat: the numbers of n vectors, one vector after the other.
-    """
-    exact = np.array(flat, np.float64).reshape(-1, len(resident.names))
-    if resident.whole is not None:
-        whole = exact[:, resident.whole]
-        if (whole != np.trunc(whole)).any():
-            return None
-    if resident.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            vectors = exact.astype(resident.dtype)
-        # The decoder lets no NaN and no infinity in, but a number may be too large for the dtype.
-        return vectors if np.isfinite(vectors).all() else None
-    if (exact != np.trunc(exact)).any():
-        return None
-    limits = np.iinfo(resident.dtype)
-    if exact.min() < limits.min or exact.max() >= float(limits.max + 1):
-        return None
-    return exact.astype(resident.dtype)
 
 
 class HotCycle:

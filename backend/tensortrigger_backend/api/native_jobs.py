@@ -34,7 +34,7 @@ from tensortrigger_backend.api.shapes import (
 )
 from tensortrigger_backend.domain.errors import UnsupportedMedia
 from tensortrigger_backend.domain.jobs import Job
-from tensortrigger_backend.ports import Idempotency
+from tensortrigger_backend.ports.storage import Idempotency
 from tensortrigger_backend.services.core import Core
 from tensortrigger_backend.services.scoring import CsvIntake
 

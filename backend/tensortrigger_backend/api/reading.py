@@ -18,7 +18,7 @@ from tensortrigger_backend.domain.errors import (
     Unavailable,
     UnsupportedMedia,
 )
-from tensortrigger_backend.ports import Idempotency
+from tensortrigger_backend.ports.storage import Idempotency
 
 _BASE64_STEP = 1 << 20
 """Characters decoded at a time: a multiple of four."""

@@ -28,7 +28,7 @@ from tensortrigger_backend.forge.schema_fit import check_signature
 from tensortrigger_backend.forge.signatures import signature_of
 from tensortrigger_backend.forge.to_onnx import NotExpressible, convert_model
 from tensortrigger_backend.forge.verification import Answers, largest_deviation, reference
-from tensortrigger_backend.ports import Servable
+from tensortrigger_backend.ports.engines import Servable
 
 _SEED = 1
 _PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy", "h5py", "safetensors")

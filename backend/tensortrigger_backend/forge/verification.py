@@ -12,7 +12,7 @@ from tensortrigger_backend.domain.publishing import ATOL, RTOL
 from tensortrigger_backend.domain.tensors import Signature
 from tensortrigger_backend.forge.sampling import BATCH_SIZES, Batch
 from tensortrigger_backend.forge.signatures import structured
-from tensortrigger_backend.ports import Servable
+from tensortrigger_backend.ports.engines import Servable
 
 Answers = dict[str, npt.NDArray[Any]]
 

@@ -23,7 +23,7 @@ from tensortrigger_backend.domain.access import (
 )
 from tensortrigger_backend.domain.errors import Fault, Forbidden, InvalidInput, Unauthenticated
 from tensortrigger_backend.domain.models import checked_name
-from tensortrigger_backend.ports import KeyStore
+from tensortrigger_backend.ports.storage import KeyStore
 
 FRESH_FOR: Final = 2.0
 """Seconds for which a verified key is believed without asking the store: so long may a revoked one live."""

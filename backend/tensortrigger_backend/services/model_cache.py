@@ -19,7 +19,8 @@ from tensortrigger_backend.domain.errors import NotFound
 from tensortrigger_backend.domain.models import ModelVersion
 from tensortrigger_backend.domain.publishing import ONNX
 from tensortrigger_backend.domain.schema import VectorSchema
-from tensortrigger_backend.ports import BlobStore, Engine, Servable
+from tensortrigger_backend.ports.engines import Engine, Servable
+from tensortrigger_backend.ports.storage import BlobStore
 from tensortrigger_backend.services.batcher import Batcher
 from tensortrigger_backend.services.registry import Registry
 

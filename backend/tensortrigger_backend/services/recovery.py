@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from tensortrigger_backend.domain.errors import Unavailable
-from tensortrigger_backend.ports import JobStore, Queue
+from tensortrigger_backend.ports.jobs import JobStore, Queue
 from tensortrigger_backend.services.registry import Registry
 
 log = structlog.get_logger(__name__)

@@ -28,7 +28,8 @@ from tensortrigger_backend.domain.models import (
 )
 from tensortrigger_backend.domain.publishing import ForgeOrder, ForgeVerdict
 from tensortrigger_backend.domain.schema import VectorSchema
-from tensortrigger_backend.ports import BlobStore, Forge, Idempotency, ModelStore, Page
+from tensortrigger_backend.ports.engines import Forge
+from tensortrigger_backend.ports.storage import BlobStore, Idempotency, ModelStore, Page
 
 _TRIES = 2
 """A forge that dies twice on the same upload will die on it again."""

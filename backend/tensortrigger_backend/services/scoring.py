@@ -16,7 +16,8 @@ from tensortrigger_backend.domain.csv_rows import CsvSplitter
 from tensortrigger_backend.domain.errors import Fault, InvalidInput, InvalidJobState, PayloadTooLarge
 from tensortrigger_backend.domain.jobs import Job, JobState, Reject, Slice
 from tensortrigger_backend.domain.models import ModelVersion
-from tensortrigger_backend.ports import BlobStore, Idempotency, JobStore, Page, PartFormat
+from tensortrigger_backend.ports.jobs import JobStore, PartFormat
+from tensortrigger_backend.ports.storage import BlobStore, Idempotency, Page
 from tensortrigger_backend.services.registry import Registry
 
 OUTPUT_BYTES: Final = 32 << 20

@@ -15,15 +15,8 @@ import structlog
 from tensortrigger_backend.domain.csv_records import record_lines
 from tensortrigger_backend.domain.errors import InvalidInput, NotFound, TensorTriggerError
 from tensortrigger_backend.domain.jobs import Claim, Part, Reject, Slice, WakeUp
-from tensortrigger_backend.ports import (
-    BlobStore,
-    JobStore,
-    ModelStore,
-    PartFormat,
-    Queue,
-    RowBatch,
-    RowReader,
-)
+from tensortrigger_backend.ports.jobs import JobStore, PartFormat, Queue, RowBatch, RowReader
+from tensortrigger_backend.ports.storage import BlobStore, ModelStore
 from tensortrigger_backend.services.model_cache import ModelCache, Resident
 
 log = structlog.get_logger(__name__)

@@ -18,7 +18,8 @@ from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.job_store import SqlJobStore
 from tensortrigger_backend.adapters.sql.key_store import SqlKeyStore
 from tensortrigger_backend.adapters.sql.model_store import SqlModelStore
-from tensortrigger_backend.ports import BlobStore, JobStore, KeyStore, ModelStore, Queue
+from tensortrigger_backend.ports.jobs import JobStore, Queue
+from tensortrigger_backend.ports.storage import BlobStore, KeyStore, ModelStore
 
 # A machine that is busy with other things fails no property.
 settings.register_profile("unhurried", deadline=None)

@@ -12,7 +12,7 @@ import pytest
 
 from tensortrigger_backend.adapters.blobs_local import LocalBlobs
 from tensortrigger_backend.domain.errors import NotFound
-from tensortrigger_backend.ports import BlobStore
+from tensortrigger_backend.ports.storage import BlobStore
 
 
 def test_a_blob_appears_with_its_commit_and_whole(blobs: BlobStore) -> None:

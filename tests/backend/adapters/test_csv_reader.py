@@ -18,7 +18,7 @@ from tensortrigger_backend.domain.csv_rows import CsvSplitter
 from tensortrigger_backend.domain.errors import InvalidInput
 from tensortrigger_backend.domain.jobs import Slice
 from tensortrigger_backend.domain.schema import FLOAT32_MAX, Field, VectorSchema
-from tensortrigger_backend.ports import RowBatch, RowReader
+from tensortrigger_backend.ports.jobs import RowBatch, RowReader
 
 SCHEMA = VectorSchema((Field("a"), Field("b", "INT")))
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")

@@ -6,7 +6,7 @@ import pytest
 
 from tensortrigger_backend.domain.errors import InvalidJobState
 from tensortrigger_backend.domain.jobs import MAX_ATTEMPTS, Claim, Job, JobState, Part, Slice, WakeUp
-from tensortrigger_backend.ports import JobStore
+from tensortrigger_backend.ports.jobs import JobStore
 
 LEASE = 10.0
 

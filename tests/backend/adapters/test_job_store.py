@@ -11,7 +11,8 @@ from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.job_store import SqlJobStore
 from tensortrigger_backend.domain.errors import Conflict, NotFound
 from tensortrigger_backend.domain.jobs import Claim, Job, JobState, Part, Slice, WakeUp
-from tensortrigger_backend.ports import Idempotency, JobStore
+from tensortrigger_backend.ports.jobs import JobStore
+from tensortrigger_backend.ports.storage import Idempotency
 
 LEASE = 10.0
 AtOnce = Callable[[Callable[[int], Any]], Sequence[Any]]

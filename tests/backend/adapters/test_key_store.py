@@ -10,7 +10,7 @@ import pytest
 
 from tensortrigger_backend.domain.access import KeyRecord, Scope, TicketRecord
 from tensortrigger_backend.domain.errors import NotFound
-from tensortrigger_backend.ports import KeyStore
+from tensortrigger_backend.ports.storage import KeyStore
 
 KEY = KeyRecord(
     "0123456789ab", "ann", "laptop", frozenset({Scope.RUN, Scope.READ}), b"\0" * 31 + b"\xff", 1.0, 9.0

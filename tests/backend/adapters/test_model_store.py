@@ -13,7 +13,8 @@ from tensortrigger_backend.domain.models import ModelVersion, VersionState
 from tensortrigger_backend.domain.publishing import ForgeVerdict
 from tensortrigger_backend.domain.schema import Field, VectorSchema
 from tensortrigger_backend.domain.tensors import Signature, TensorSpec
-from tensortrigger_backend.ports import Idempotency, JobStore, ModelStore
+from tensortrigger_backend.ports.jobs import JobStore
+from tensortrigger_backend.ports.storage import Idempotency, ModelStore
 
 SIGNATURE = Signature((TensorSpec("x", "float32", (-1, 2)),), (TensorSpec("y", "float32", (-1, 1)),))
 ACCEPTED = ForgeVerdict(

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from tensortrigger_backend.adapters.parts_parquet import ParquetParts
 from tensortrigger_backend.domain.jobs import Reject
-from tensortrigger_backend.ports import PartFormat
+from tensortrigger_backend.ports.jobs import PartFormat
 
 
 @pytest.fixture(params=["parquet"])

@@ -11,7 +11,7 @@ import pytest
 from tensortrigger_backend.adapters.queue_memory import MemoryQueue
 from tensortrigger_backend.domain.errors import Unavailable
 from tensortrigger_backend.domain.jobs import WakeUp
-from tensortrigger_backend.ports import Queue
+from tensortrigger_backend.ports.jobs import Queue
 
 ONE, TWO = WakeUp("j", 1), WakeUp("j", 2)
 

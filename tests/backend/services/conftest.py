@@ -34,7 +34,9 @@ from tensortrigger_backend.domain.models import ModelVersion, VersionState
 from tensortrigger_backend.domain.publishing import ONNX, ForgeVerdict
 from tensortrigger_backend.domain.schema import VectorSchema
 from tensortrigger_backend.domain.tensors import Signature, TensorSpec
-from tensortrigger_backend.ports import BlobStore, Forge, Idempotency, JobStore
+from tensortrigger_backend.ports.engines import Forge
+from tensortrigger_backend.ports.jobs import JobStore
+from tensortrigger_backend.ports.storage import BlobStore, Idempotency
 from tensortrigger_backend.services.model_cache import ModelCache
 from tensortrigger_backend.services.recovery import Recovery
 from tensortrigger_backend.services.registry import Registry

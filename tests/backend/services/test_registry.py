@@ -25,7 +25,7 @@ from tensortrigger_backend.domain.errors import (
     Unavailable,
 )
 from tensortrigger_backend.domain.models import VersionState
-from tensortrigger_backend.ports import Idempotency
+from tensortrigger_backend.ports.storage import Idempotency
 from tensortrigger_backend.services.registry import Draft
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from tensortrigger_backend.domain.errors import (
 )
 from tensortrigger_backend.domain.jobs import JobState
 from tensortrigger_backend.domain.models import ModelVersion
-from tensortrigger_backend.ports import Idempotency
+from tensortrigger_backend.ports.storage import Idempotency
 from tensortrigger_backend.services.scoring import CsvLimits
 
 if TYPE_CHECKING:

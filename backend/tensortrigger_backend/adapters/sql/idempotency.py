@@ -6,7 +6,7 @@ from sqlalchemy import Connection, insert, select
 
 from tensortrigger_backend.adapters.sql.tables import idempotency_keys
 from tensortrigger_backend.domain.errors import Conflict
-from tensortrigger_backend.ports import Idempotency
+from tensortrigger_backend.ports.storage import Idempotency
 
 
 def find(connection: Connection, owner: str, kind: str, idempotency: Idempotency) -> str | None:

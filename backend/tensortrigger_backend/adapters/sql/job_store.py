@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from tensortrigger_backend.adapters.sql.cursors import after_cursor, encode_cursor
 from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.idempotency import find, remember
+from tensortrigger_backend.adapters.sql.job_rows import job_of, slice_of
 from tensortrigger_backend.adapters.sql.tables import jobs, outbox, partitions
-from tensortrigger_backend.domain.errors import InvalidJobState, NotFound
+from tensortrigger_backend.domain.errors import InvalidJobState
 from tensortrigger_backend.domain.jobs import (
     MAX_ATTEMPTS,
-    RATE_WINDOW,
     Claim,
     Job,
     JobState,
@@ -23,7 +23,7 @@ from tensortrigger_backend.domain.jobs import (
     Slice,
     WakeUp,
 )
-from tensortrigger_backend.ports import Idempotency, Page
+from tensortrigger_backend.ports.storage import Idempotency, Page
 
 _KIND = "job"
 _OPEN = (str(JobState.QUEUED), str(JobState.RUNNING))
@@ -42,7 +42,7 @@ class SqlJobStore:
             if idempotency is not None:
                 before = find(connection, job.owner, _KIND, idempotency)
                 if before is not None:
-                    return _job(connection, before)
+                    return job_of(connection, before)
                 remember(connection, job.owner, _KIND, idempotency, job.job_id, job.created)
             done = not slices
             connection.execute(
@@ -88,12 +88,12 @@ class SqlJobStore:
                     ],
                 )
                 _tell(connection, [(job.owner, job.job_id, slice_.number) for slice_ in slices])
-            return _job(connection, job.job_id)
+            return job_of(connection, job.job_id)
 
     def get(self, job_id: str, owner: str) -> Job:
         """See ``JobStore.get``."""
         with self._database.read() as connection:
-            return _job(connection, job_id, owner)
+            return job_of(connection, job_id, owner)
 
     def page(self, owner: str, limit: int, cursor: str | None) -> Page[Job]:
         """See ``JobStore.page``."""
@@ -103,7 +103,7 @@ class SqlJobStore:
         query = query.order_by(jobs.c.created.desc(), jobs.c.job_id.desc()).limit(limit + 1)
         with self._database.read() as connection:
             rows = connection.execute(query).all()
-            items = tuple(_job(connection, row.job_id) for row in rows[:limit])
+            items = tuple(job_of(connection, row.job_id) for row in rows[:limit])
         last = rows[limit - 1] if len(rows) > limit else None
         return Page(items, encode_cursor(last.created, last.job_id) if last else None)
 
@@ -159,7 +159,7 @@ class SqlJobStore:
             model_id=job.model_id,
             upload_key=job.upload_key,
             columns=tuple(job.columns),
-            slice=_slice(row),
+            slice=slice_of(row),
             fence=row.fence,
             attempt=row.attempts,
             lease_until=row.lease_until,
@@ -230,7 +230,7 @@ class SqlJobStore:
         with self._database.read() as connection:
             return [
                 (
-                    _slice(row),
+                    slice_of(row),
                     Part(
                         row.results_key, row.rejects_key, row.rows_scored, row.rows_rejected, row.non_finite
                     ),
@@ -256,19 +256,19 @@ class SqlJobStore:
     def cancel(self, job_id: str, owner: str, now: float) -> Job:
         """See ``JobStore.cancel``."""
         with self._database.write() as connection:
-            _job(connection, job_id, owner)
+            job_of(connection, job_id, owner)
             connection.execute(
                 update(jobs)
                 .where(jobs.c.job_id == job_id, jobs.c.state.in_(_OPEN))
                 .values(state=str(JobState.CANCELLED), finished=now, last_updated=now)
             )
             connection.execute(delete(outbox).where(outbox.c.job_id == job_id))
-            return _job(connection, job_id)
+            return job_of(connection, job_id)
 
     def retry(self, job_id: str, owner: str, now: float) -> Job:
         """See ``JobStore.retry``."""
         with self._database.write() as connection:
-            job = _job(connection, job_id, owner)
+            job = job_of(connection, job_id, owner)
             if not job.state.final:
                 return job
             if job.state is not JobState.FAILED:
@@ -287,7 +287,7 @@ class SqlJobStore:
                 .values(state=str(JobState.RUNNING), error=None, finished=None, last_updated=now)
             )
             _tell(connection, [(owner, job_id, row.number) for row in again])
-            return _job(connection, job_id)
+            return job_of(connection, job_id)
 
     def sweep(self, now: float, unsent_for: float) -> int:
         """See ``JobStore.sweep``."""
@@ -391,57 +391,4 @@ def _fail(connection: Connection, job_id: str, number: int, attempts: int, reaso
             finished=now,
             last_updated=now,
         )
-    )
-
-
-def _slice(row: Row[Any]) -> Slice:
-    return Slice(row.number, row.offset, row.length, row.first_row, row.rows, row.first_line)
-
-
-def _job(connection: Connection, job_id: str, owner: str | None = None) -> Job:
-    row = connection.execute(select(jobs).where(jobs.c.job_id == job_id)).one_or_none()
-    if row is None or (owner is not None and row.owner != owner):
-        raise NotFound(f"There is no job {job_id[:80]!r}.")
-    of_job = partitions.c.job_id == job_id
-    done = partitions.c.state == _DONE
-    sums = connection.execute(
-        select(
-            func.count().label("total"),
-            func.coalesce(func.sum(partitions.c.claims), 0).label("attempts"),
-            func.count().filter(done).label("done"),
-            func.coalesce(func.sum(partitions.c.rows).filter(done), 0).label("rows_done"),
-            func.coalesce(func.sum(partitions.c.rows_rejected).filter(done), 0).label("rejected"),
-            func.max(partitions.c.committed).filter(done).label("latest"),
-        ).where(of_job)
-    ).one()
-    rate = None
-    if sums.latest is not None:
-        recent = connection.execute(
-            select(
-                func.sum(partitions.c.rows).label("rows"), func.min(partitions.c.claimed).label("since")
-            ).where(of_job, done, partitions.c.committed > sums.latest - RATE_WINDOW)
-        ).one()
-        rate = float(recent.rows) / max(sums.latest - recent.since, 1e-3)
-    return Job(
-        job_id=row.job_id,
-        owner=row.owner,
-        model_id=row.model_id,
-        state=JobState(row.state),
-        upload_key=row.upload_key,
-        upload_size=row.upload_size,
-        columns=tuple(row.columns),
-        output_columns=dict(row.output_columns),
-        named_outputs=row.named_outputs,
-        rows_total=row.rows_total,
-        created=row.created,
-        last_updated=row.last_updated,
-        started=row.started,
-        finished=row.finished,
-        error=row.error,
-        rows_done=int(sums.rows_done),
-        rows_rejected=int(sums.rejected),
-        partitions_total=sums.total,
-        partitions_done=sums.done,
-        attempts=int(sums.attempts),
-        rate=rate,
     )

@@ -16,7 +16,7 @@ from tensortrigger_backend.domain.models import ModelVersion, VersionState
 from tensortrigger_backend.domain.publishing import ForgeVerdict
 from tensortrigger_backend.domain.schema import VectorSchema
 from tensortrigger_backend.domain.tensors import Signature
-from tensortrigger_backend.ports import Idempotency, Page
+from tensortrigger_backend.ports.storage import Idempotency, Page
 
 _KIND = "model"
 _UNSETTLED = [str(state) for state in VersionState if not state.settled]
