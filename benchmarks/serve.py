@@ -33,7 +33,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-CLIENTS = (1, 16, 64)
+LEAST_RATIO = {1: 100, 16: 150, 64: 150}
+"""Requests a second against the naive app's, by clients: less is a failure of this run."""
+MOST_MEMORY = 150
+"""MB of the serving process."""
+MOST_SECONDS = 2.0
+"""From start to the first answer."""
+CLIENTS = tuple(LEAST_RATIO)
 ROWS = (1, 64)
 WIDTH = 32
 HERE = Path(__file__).parent
@@ -84,7 +90,10 @@ def main() -> int:
             memory = memory_of(pid)
         restart = restart_seconds(Path(folder))
     report(rows, memory, ready, restart, arguments)
-    return 0
+    missed = misses(rows, memory, max(ready, restart))
+    for miss in missed:
+        CONSOLE.print(f"[red]missed:[/red] {miss}")
+    return 1 if missed else 0
 
 
 def build_model(folder: Path) -> tuple[Path, Any]:
@@ -201,6 +210,21 @@ def memory_of(pid: int) -> dict[str, float]:
     status = Path(f"/proc/{pid}/status").read_text()
     found = {name: int(value) / 1024 for name, value in re.findall(r"(VmRSS|VmHWM):\s+(\d+)", status)}
     return {"resident": found["VmRSS"], "peak": found["VmHWM"]}
+
+
+def misses(rows: list[Measured], memory: dict[str, float], ready: float) -> list[str]:
+    """What fell short of the bars above."""
+    short = [
+        f"{row.ratio:.0f} times the naive app at {row.clients} clients and {row.rows} rows, "
+        f"{LEAST_RATIO[row.clients]} wanted"
+        for row in rows
+        if row.ratio < LEAST_RATIO[row.clients]
+    ]
+    if memory["resident"] >= MOST_MEMORY:
+        short.append(f"{memory['resident']:.0f} MB resident, under {MOST_MEMORY} wanted")
+    if ready >= MOST_SECONDS:
+        short.append(f"ready after {ready:.2f} s, under {MOST_SECONDS} wanted")
+    return short
 
 
 def report(
