@@ -18,7 +18,24 @@ if TYPE_CHECKING:
     from tensortrigger_lab.background import Job as Job
     from tensortrigger_lab.client import Client as Client
     from tensortrigger_lab.endpoint import Model as Model
+    from tensortrigger_lab.errors import ApiError as ApiError
+    from tensortrigger_lab.errors import BadInput as BadInput
+    from tensortrigger_lab.errors import Conflict as Conflict
+    from tensortrigger_lab.errors import Forbidden as Forbidden
+    from tensortrigger_lab.errors import InvalidRequest as InvalidRequest
+    from tensortrigger_lab.errors import JobFailed as JobFailed
+    from tensortrigger_lab.errors import ModelRefused as ModelRefused
+    from tensortrigger_lab.errors import NoAnswer as NoAnswer
+    from tensortrigger_lab.errors import NotFound as NotFound
+    from tensortrigger_lab.errors import NotReachable as NotReachable
+    from tensortrigger_lab.errors import PayloadTooLarge as PayloadTooLarge
+    from tensortrigger_lab.errors import RowsRejected as RowsRejected
+    from tensortrigger_lab.errors import ServerFault as ServerFault
     from tensortrigger_lab.errors import TensorTriggerError as TensorTriggerError
+    from tensortrigger_lab.errors import Unauthenticated as Unauthenticated
+    from tensortrigger_lab.errors import Unavailable as Unavailable
+    from tensortrigger_lab.errors import UnexpectedAnswer as UnexpectedAnswer
+    from tensortrigger_lab.errors import UnsupportedMedia as UnsupportedMedia
     from tensortrigger_lab.magics import load_ipython_extension as load_ipython_extension
     from tensortrigger_lab.magics import unload_ipython_extension as unload_ipython_extension
     from tensortrigger_lab.publishing import publish as publish
@@ -31,10 +48,27 @@ if TYPE_CHECKING:
     from tensortrigger_lab.verbs import score_csv as score_csv
 
 _HOME_OF = {
+    "ApiError": "errors",
+    "BadInput": "errors",
     "Client": "client",
+    "Conflict": "errors",
+    "Forbidden": "errors",
+    "InvalidRequest": "errors",
     "Job": "background",
+    "JobFailed": "errors",
     "Model": "endpoint",
+    "ModelRefused": "errors",
+    "NoAnswer": "errors",
+    "NotFound": "errors",
+    "NotReachable": "errors",
+    "PayloadTooLarge": "errors",
+    "RowsRejected": "errors",
+    "ServerFault": "errors",
     "TensorTriggerError": "errors",
+    "Unauthenticated": "errors",
+    "Unavailable": "errors",
+    "UnexpectedAnswer": "errors",
+    "UnsupportedMedia": "errors",
     "job": "verbs",
     "jobs": "verbs",
     "load_ipython_extension": "magics",
@@ -48,10 +82,27 @@ _HOME_OF = {
 }
 
 __all__ = [
+    "ApiError",
+    "BadInput",
     "Client",
+    "Conflict",
+    "Forbidden",
+    "InvalidRequest",
     "Job",
+    "JobFailed",
     "Model",
+    "ModelRefused",
+    "NoAnswer",
+    "NotFound",
+    "NotReachable",
+    "PayloadTooLarge",
+    "RowsRejected",
+    "ServerFault",
     "TensorTriggerError",
+    "Unauthenticated",
+    "Unavailable",
+    "UnexpectedAnswer",
+    "UnsupportedMedia",
     "job",
     "jobs",
     "login",
@@ -74,4 +125,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF, "__version__"})
+    return sorted([*__all__, "__version__"])

@@ -27,6 +27,17 @@ def tensors(output: Any) -> npt.NDArray[Any] | dict[str, npt.NDArray[Any]]:
     return tensor(output)
 
 
+def by_output(outputs: Sequence[Any]) -> npt.NDArray[Any] | dict[str, npt.NDArray[Any]]:
+    """The answers to the vectors of a batch: one output as an array, several as arrays by name.
+
+    Args:
+        outputs: what the API gave for each row: a list, or an object of numbers or lists.
+    """
+    if outputs and all(isinstance(output, Mapping) for output in outputs):
+        return {str(name): tensor([output[name] for output in outputs]) for name in outputs[0]}
+    return tensor(outputs)
+
+
 def joined(
     parts: Sequence[npt.NDArray[Any] | dict[str, npt.NDArray[Any]]],
 ) -> npt.NDArray[Any] | dict[str, npt.NDArray[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tensortrigger_lab import display
@@ -89,12 +90,28 @@ class Job:
         """The first ``limit`` rows that could not be scored."""
         return self._client.rejects(self.job_id, limit=limit)
 
-    def summary(self) -> str:
-        """How the job ended, in one line, with the first reject where there is one."""
+    def save(self, output: str | Path) -> None:
+        """Stream the results into a CSV file, which appears under its name only when it is complete."""
+        partial = Path(f"{output}.part")
+        try:
+            with self.results_csv() as chunks, partial.open("wb") as file:
+                file.writelines(chunks)
+            partial.replace(output)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @property
+    def all_rejected(self) -> bool:
+        """Whether there were rows and none of them could be scored."""
+        progress = self.record.progress
+        return 0 < progress.rows_done <= progress.rows_rejected
+
+    def summary(self, *, explained: bool = True) -> str:
+        """How the job ended, in one line; ``explained`` adds why the first reject is one."""
         progress = self.record.progress
         parts = [f"{progress.rows_done - progress.rows_rejected:,} rows scored"]
         if progress.rows_rejected:
-            first = self._client.rejects(self.job_id, limit=1)
+            first = self._client.rejects(self.job_id, limit=1) if explained else []
             why = f" (first: {first[0].message})" if first else ""
             parts.append(f"{progress.rows_rejected:,} rejected{why}")
         if progress.rows_per_second:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -14,7 +15,7 @@ import httpx
 
 from tensortrigger_lab.config import Settings, from_environment
 from tensortrigger_lab.connection import Body, Connection, Request
-from tensortrigger_lab.errors import UnexpectedAnswer
+from tensortrigger_lab.errors import NotFound, TensorTriggerError, UnexpectedAnswer
 from tensortrigger_lab.wire import (
     JobRecord,
     ModelRecord,
@@ -59,6 +60,7 @@ class Client:
             a key is never sent to a backend that it was not given for.
         timeout: seconds to wait for an answer.
         patience: seconds to go on knocking while nothing listens: a backend may be starting.
+        in_shell: whether errors advise somebody at a shell, who has variables and no Python.
         transport: replaces the network, for tests.
 
     Every method raises a ``TensorTriggerError``; see the tree in ``tensortrigger_lab.errors``.
@@ -75,11 +77,14 @@ class Client:
         timeout: float = 60.0,
         *,
         patience: float = 10.0,
+        in_shell: bool = False,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         found = from_environment()
         settings = Settings(url, api_key) if url else Settings(found.url, api_key or found.api_key)
-        self._connection = Connection(settings, timeout=timeout, patience=patience, transport=transport)
+        self._connection = Connection(
+            settings, timeout=timeout, patience=patience, in_shell=in_shell, transport=transport
+        )
         self.seen_models: set[str] = set()
         self.seen_jobs: set[str] = set()
 
@@ -149,9 +154,9 @@ class Client:
 
     def model(self, reference: str) -> ModelRecord:
         """One version: by id, by ``name`` (its latest), or by ``name/3``."""
-        return self._noted(
-            _read(self._connection.json(Request("GET", model_path(reference))), "model", ModelRecord.read)
-        )
+        with self._suggesting(reference):
+            answer = self._connection.json(Request("GET", model_path(reference)))
+        return self._noted(_read(answer, "model", ModelRecord.read))
 
     def models(
         self, *, name: str | None = None, state: str | None = None, limit: int = 100
@@ -191,14 +196,17 @@ class Client:
             headers={"Content-Type": "text/csv", "Idempotency-Key": idempotency_key},
             body=body,
         )
-        job_id = _read(self._connection.json(request), "job_id", text)
+        with self._suggesting(model):
+            job_id = _read(self._connection.json(request), "job_id", text)
         self.seen_jobs.add(job_id)
         return job_id
 
     def job(self, job_id: str) -> JobRecord:
         """The job as it stands now."""
         answer = self._connection.json(Request("GET", f"/jobs/{_segment(job_id)}"))
-        return _read(answer, "job", JobRecord.read)
+        record = _read(answer, "job", JobRecord.read)
+        self.seen_jobs.add(record.job_id)
+        return record
 
     def jobs(self, *, limit: int = 100) -> list[JobRecord]:
         """The newest ``limit`` jobs, newest first."""
@@ -222,7 +230,32 @@ class Client:
         return self._pages(f"/jobs/{_segment(job_id)}/rejects", "rejects", Reject.read, limit, {})
 
     def _run(self, path: str, members: dict[str, Any]) -> Answer:
-        return _whole_answer(self._connection.json(Request("POST", path, members)), Answer.read)
+        with self._suggesting(str(members.get("model", ""))):
+            return _whole_answer(self._connection.json(Request("POST", path, members)), Answer.read)
+
+    @contextmanager
+    def _suggesting(self, reference: str) -> Iterator[None]:
+        """Add to NotFound which name was probably meant."""
+        try:
+            yield
+        except NotFound as error:
+            near = self._nearest(reference.partition("/")[0])
+            if not near:
+                raise
+            raise NotFound(
+                f"{error.detail} Did you mean {near!r}?", status=error.status, problem=error.problem
+            ) from None
+
+    def _nearest(self, name: str) -> str:
+        """The published name most like this one; empty where none is, or where it is published itself."""
+        if not name or _ID.fullmatch(name):
+            return ""
+        try:
+            published = {record.name for record in self.models(state="ready", limit=PAGE)}
+        except TensorTriggerError:
+            published = self.seen_models
+        near = [] if name in published else get_close_matches(name, sorted(published), 1)
+        return near[0] if near else ""
 
     def _noted(self, record: ModelRecord) -> ModelRecord:
         if record.state == "ready":

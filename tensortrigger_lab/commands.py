@@ -10,20 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tensortrigger_lab import verbs
-from tensortrigger_lab.background import Job
 from tensortrigger_lab.client import Client
-from tensortrigger_lab.display import facts_text
+from tensortrigger_lab.display import deleted_text, facts_text
 from tensortrigger_lab.errors import BadInput
 from tensortrigger_lab.inference import infer
-from tensortrigger_lab.progress import progress_for
-from tensortrigger_lab.scoring import csv_file, start
+from tensortrigger_lab.scoring import score_to
 from tensortrigger_lab.status import status_facts
 from tensortrigger_lab.strict_json import loads
 from tensortrigger_lab.wire import WireError
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
-    Verb = Callable[[Client, argparse.Namespace], None]
+    Verb = Callable[[Client, argparse.Namespace], int | None]
+    """Returns the exit status; None for 0."""
 
 PATIENCE = 2.0
 """Seconds to knock: whoever types a command wants to know soon that nothing answers."""
@@ -32,7 +31,11 @@ PATIENCE = 2.0
 def register(subparsers: Subparsers) -> None:
     """Add every client verb."""
     _verb(subparsers, "status", _status, "which backend this is, and whether it answers")
-    _verb(subparsers, "models", _models, "the published models").add_argument("--name", help="only this one")
+    models = _verb(subparsers, "models", _models, "the published models")
+    models.add_argument("only", metavar="NAME", nargs="?", help="only this one")
+    models.add_argument("--name", help=argparse.SUPPRESS)
+    delete = _verb(subparsers, "delete", _delete, "remove one version of a model for good")
+    delete.add_argument("model", help="id or name/3")
     run = _verb(subparsers, "run", _run, "one answer, or a batch of them, as JSON")
     run.add_argument("model", help="id, name or name/3")
     run.add_argument("values", metavar="JSON", help="an object, a list, or - for standard input")
@@ -55,9 +58,8 @@ def _verb(subparsers: Subparsers, name: str, verb: Verb, told: str) -> argparse.
     parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
     def run(arguments: argparse.Namespace) -> int:
-        with Client(patience=PATIENCE) as client:
-            verb(client, arguments)
-        return 0
+        with Client(patience=PATIENCE, in_shell=True) as client:
+            return verb(client, arguments) or 0
 
     parser.set_defaults(run=run)
     return parser
@@ -68,7 +70,11 @@ def _status(client: Client, _: argparse.Namespace) -> None:
 
 
 def _models(client: Client, arguments: argparse.Namespace) -> None:
-    _say(repr(verbs.models(arguments.name, client=client)))
+    _say(repr(verbs.models(arguments.only or arguments.name, client=client)))
+
+
+def _delete(client: Client, arguments: argparse.Namespace) -> None:
+    _say(deleted_text(verbs.delete(arguments.model, client=client).record))
 
 
 def _run(client: Client, arguments: argparse.Namespace) -> None:
@@ -81,31 +87,10 @@ def _run(client: Client, arguments: argparse.Namespace) -> None:
     _say(json.dumps(answer, default=_plain, ensure_ascii=False))
 
 
-def _score(client: Client, arguments: argparse.Namespace) -> None:
-    with progress_for() as shown:
-        with csv_file(arguments.file) as path:
-            job = start(client, arguments.model, path, shown)
-        job.wait(shown)
-        _write_results(job, arguments.output)
-        summary = job.summary()
-    sys.stderr.write(f"{summary}\n")
-
-
-def _write_results(job: Job, output: str | None) -> None:
-    """Stream the results; a file appears under its name only when it is complete."""
-    if output is None:
-        with job.results_csv() as chunks:
-            for chunk in chunks:
-                sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
-        return
-    partial = Path(f"{output}.part")
-    try:
-        with job.results_csv() as chunks, partial.open("wb") as file:
-            file.writelines(chunks)
-        partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
+def _score(client: Client, arguments: argparse.Namespace) -> int:
+    job = score_to(client, arguments.model, arguments.file, arguments.output or sys.stdout.buffer)
+    sys.stderr.write(f"{job.summary()}\n")
+    return 1 if job.all_rejected else 0
 
 
 def _jobs(client: Client, _: argparse.Namespace) -> None:

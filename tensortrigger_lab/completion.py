@@ -15,7 +15,10 @@ from tensortrigger_lab.session import session
 OPTIONS = {
     "publish": ("--name", "--example", "--description"),
     "run": (),
-    "models": ("--name",),
+    "score": ("--output",),
+    "models": (),
+    "delete": (),
+    "cancel": (),
     "job": (),
     "jobs": (),
     "status": (),
@@ -59,13 +62,20 @@ def _fitting(words: list[str], word: str, known: Known) -> set[str]:
         return set(known.models)
     if before == "--example":
         return set(known.data)
-    if before == "--description":
+    if before in ("--description", "--output", "-o"):
         return set()
     place = sum(1 for part in rest if not part.startswith("-"))
-    first = {"publish": known.keras_models, "run": known.models, "job": known.jobs}
+    first = {
+        "publish": known.keras_models,
+        "run": known.models,
+        "score": known.models,
+        "models": known.models,
+        "job": known.jobs,
+        "cancel": known.jobs,
+    }
     if place == 0 and verb in first:
         return set(first[verb])
-    if verb == "run" and place == 1:
+    if verb in ("run", "score") and place == 1:
         return set(known.data)
     return {*OPTIONS[verb]} - set(rest)
 

@@ -68,7 +68,7 @@ def _checked_url(url: str) -> str:
         raise BadInput("The backend's URL must look like http://127.0.0.1:8500.", got=url.rpartition("@")[2])
     if parts.username or parts.password:
         raise BadInput(
-            f"The backend's URL must hold no password: give the key in {KEY_VARIABLE} or tt.login()."
+            f"The backend's URL must hold no password: give the key apart from it, as {KEY_VARIABLE}."
         )
     if parts.query or parts.fragment:
         raise BadInput("The backend's URL must end with its path, without '?' or '#'.")

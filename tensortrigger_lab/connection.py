@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import httpx
 
-from tensortrigger_lab.config import Settings, version
+from tensortrigger_lab.config import KEY_VARIABLE, URL_VARIABLE, Settings, version
 from tensortrigger_lab.errors import (
     ApiError,
     BadInput,
@@ -33,6 +33,13 @@ RETRIED = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 ATTEMPTS = 5
 LONGEST_WAIT = 30.0
 """Seconds; a Retry-After beyond it is told to the caller, not slept through."""
+
+IN_SHELL = (f"set {URL_VARIABLE} and {KEY_VARIABLE}",) * 2
+IN_PYTHON = (
+    f"name another with tt.login(url) or {URL_VARIABLE}",
+    f"use tt.login(url, key), %tt login, or {KEY_VARIABLE}",
+)
+"""What to do where no backend answers, and where a key is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,7 @@ class Connection:
     Args:
         timeout: seconds to wait for an answer's next bytes.
         patience: seconds to go on knocking where nothing listens yet: a backend may be starting.
+        in_shell: whether errors advise somebody at a shell, who has variables and no Python.
         transport: replaces the network, for tests.
         clock, sleep: seconds that only grow, and how to wait.
     """
@@ -70,6 +78,7 @@ class Connection:
         *,
         timeout: float,
         patience: float,
+        in_shell: bool = False,
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -79,6 +88,7 @@ class Connection:
             headers["Authorization"] = f"Bearer {settings.api_key}"
         self.settings = settings
         self._timeout = timeout
+        self._url_advice, self._key_advice = IN_SHELL if in_shell else IN_PYTHON
         self._patience = patience
         self._clock = clock
         self._sleep = sleep
@@ -198,7 +208,7 @@ class Connection:
             kind = ModelRefused
         detail = problem.detail if problem else f"{self.settings.url} answered {status} without a reason."
         if status == HTTPStatus.UNAUTHORIZED and not self.settings.api_key:
-            detail += " No key is set: use tt.login(url, key), %tt login, or TENSORTRIGGER_API_KEY."
+            detail += f" No key is set: {self._key_advice}."
         raise kind(detail, status=status, problem=problem, retry_after=retry_after)
 
     def _failed(self, request: Request, error: httpx.HTTPError) -> NoReturn:
@@ -210,7 +220,7 @@ class Connection:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             raise NotReachable(
                 f"No TensorTrigger backend answers at {url} ({error}): start one with 'tt serve', "
-                "or name another with tt.login(url) or TENSORTRIGGER_URL."
+                f"or {self._url_advice}."
             ) from error
         raise NotReachable(
             f"The connection to {url} broke during {request.method} {request.path}: {error}."

@@ -12,7 +12,7 @@ T = TypeVar("T")
 Row = tuple[str, ...]
 
 MODEL_HEADINGS = ("name", "version", "state", "engine", "created", "id")
-JOB_HEADINGS = ("job", "state", "rows", "rejected", "created", "model")
+JOB_HEADINGS = ("job", "state", "scored", "rejected", "created", "model")
 
 
 class Listing(Sequence[T], Generic[T]):
@@ -57,8 +57,18 @@ def model_row(record: ModelRecord) -> Row:
     return (record.name, version, record.state, record.engine or "", record.created[:19], record.model_id)
 
 
-def job_row(record: JobRecord) -> Row:
-    """The cells under ``JOB_HEADINGS``."""
+def version_name(record: ModelRecord) -> str:
+    """``name/3``, as every call takes it; the name alone before there is a version."""
+    return record.name if record.version is None else f"{record.name}/{record.version}"
+
+
+def deleted_text(record: ModelRecord) -> str:
+    """One line about a version that is gone."""
+    return printable(f"deleted {version_name(record)} ({record.model_id})")
+
+
+def job_row(record: JobRecord, model: str | None = None) -> Row:
+    """The cells under ``JOB_HEADINGS``; the model by its id where no name is known."""
     progress = record.progress
     return (
         record.job_id,
@@ -66,7 +76,7 @@ def job_row(record: JobRecord) -> Row:
         rows_told(progress),
         f"{progress.rows_rejected:,}",
         record.created[:19],
-        record.model_id,
+        model or record.model_id,
     )
 
 
@@ -84,7 +94,7 @@ def _job_facts(record: JobRecord) -> list[tuple[str, str]]:
     progress = record.progress
     facts = [
         ("model", record.model_id),
-        ("rows", rows_told(progress)),
+        ("scored", rows_told(progress)),
         ("rejected", f"{progress.rows_rejected:,}"),
     ]
     if progress.rows_per_second:
@@ -95,9 +105,18 @@ def _job_facts(record: JobRecord) -> list[tuple[str, str]]:
 
 
 def rows_told(progress: JobProgress) -> str:
-    """Rows done of all, as far as they are counted."""
+    """Rows scored of all, as far as they are counted; rejected ones are told apart."""
     total = "?" if progress.rows_total is None else f"{progress.rows_total:,}"
-    return f"{progress.rows_done:,} of {total}"
+    return f"{max(0, progress.rows_done - progress.rows_rejected):,} of {total}"
+
+
+def size_told(total: int, done: int | None = None) -> str:
+    """So many bytes, or how many of them are done, in the unit that fits the total."""
+    unit, size, digits = (
+        ("MB", 1e6, 1) if total >= 1e6 else ("kB", 1e3, 1) if total >= 1e3 else ("bytes", 1, 0)
+    )
+    before = "" if done is None else f"{done / size:.{digits}f} of "
+    return f"{before}{total / size:.{digits}f} {unit}"
 
 
 def speed(progress: JobProgress) -> str:

@@ -9,6 +9,7 @@ from tensortrigger_lab import display, inference, scoring
 from tensortrigger_lab.client import Client
 from tensortrigger_lab.comparison import Check
 from tensortrigger_lab.config import KEY_VARIABLE
+from tensortrigger_lab.schema import Schema
 from tensortrigger_lab.strict_json import dumps
 from tensortrigger_lab.wire import ModelRecord
 
@@ -64,6 +65,11 @@ class Model:
         return self.record.engine
 
     @property
+    def schema(self) -> Schema:
+        """What goes in and what comes out: names and types in their order; see its repr."""
+        return Schema.of(self.record)
+
+    @property
     def url(self) -> str:
         """Where its metadata is."""
         return f"{self.client.url}/models/{self.model_id}"
@@ -88,6 +94,10 @@ class Model:
     def score_csv(self, source: Any, *, progress: bool = True) -> pd.DataFrame:
         """Its outputs for every row of a CSV file or DataFrame; see ``tensortrigger_lab.score_csv``."""
         return scoring.score(self.client, self.model_id, source, progress=progress)
+
+    def delete(self) -> None:
+        """Remove this version from the backend for good; other versions of the name stay."""
+        self.client.delete_model(self.model_id)
 
     def __repr__(self) -> str:
         return display.facts_text(self._heading(), self._facts())

@@ -17,6 +17,8 @@ TensorTriggerError
     ├── UnsupportedMedia            415: a content type that the backend does not read
     ├── Unavailable                 429, 502, 503, 504: try again later
     └── ServerFault                 any other 5xx
+
+RowsRejected (UserWarning)          rows of a CSV got no score; no error: the other rows did
 """
 
 from __future__ import annotations
@@ -106,6 +108,10 @@ class JobFailed(TensorTriggerError):
     def __init__(self, detail: str, job_id: str) -> None:
         super().__init__(detail)
         self.job_id = job_id
+
+
+class RowsRejected(UserWarning):
+    """Rows of a CSV job could not be scored; the others were."""
 
 
 class ApiError(TensorTriggerError):

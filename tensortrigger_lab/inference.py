@@ -31,7 +31,8 @@ def infer(client: Client, reference: str, x: Any, record: ModelRecord | None = N
 
     Returns:
         for one vector its output, a list, or a dict where outputs have names; for a DataFrame a DataFrame
-        with the same index; for a list of mappings a list; for arrays an array, or arrays by output name.
+        with the same index; for a list of lists or mappings a list; for arrays an array, or arrays by
+        output name where there are several.
 
     Raises:
         BadInput: a value that cannot be sent, by field and row.
@@ -69,14 +70,12 @@ def _array(client: Client, reference: str, x: Any, record: ModelRecord | None) -
         raise BadInput("The values are not numbers.", expected="numbers", got=repr(x)[:80])
     if array.ndim == 1 and array.dtype.kind in "biuf" and (record is None or record.schema is not None):
         output = client.run(reference_to(reference), payload.numbers(array)).output
-        return answers.tensor(output) if isinstance(x, np.ndarray) and isinstance(output, list) else output
+        return answers.tensors(output) if isinstance(x, np.ndarray) else output
     if array.ndim == 2 and array.dtype.kind in "biuf":
         record = record or client.model(reference)
         if record.schema is not None:
             outputs = _batches(client, reference, payload.numbers(array), array.shape[1])
-            if isinstance(x, np.ndarray) and all(isinstance(output, list) for output in outputs):
-                return answers.tensor(outputs)
-            return outputs
+            return answers.by_output(outputs) if isinstance(x, np.ndarray) else outputs
     return _tensors(client, reference, array)
 
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from ast import literal_eval
+from contextlib import suppress
 from getpass import getpass
 from typing import Any, NoReturn
 
-from IPython.core.error import UsageError
+from IPython.core.error import StdinNotImplementedError, UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from tensortrigger_lab import completion, display, verbs
 from tensortrigger_lab.endpoint import Model
 from tensortrigger_lab.errors import TensorTriggerError
+from tensortrigger_lab.notebook_objects import is_frame
 from tensortrigger_lab.publishing import publish
+from tensortrigger_lab.scoring import score_to
 from tensortrigger_lab.session import login, session
 from tensortrigger_lab.status import status_facts
 from tensortrigger_lab.strict_json import loads
@@ -29,8 +33,11 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Forget ``%tt``'s completions and close the shared connection."""
+    """Forget ``%tt`` and its completions, and close the shared connection."""
     completion.uninstall(shell)
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("tt", None)
+    shell.magics_manager.registry.pop(TensorTriggerMagics.__name__, None)
     session().close()
 
 
@@ -98,12 +105,28 @@ class TensorTriggerMagics(Magics):
                 "%tt run: give one vector or batch: a variable's name or JSON, or a cell with either."
             )
         text = (values if values is not None else cell or "").strip()
-        held = self._names.get(model)
-        target = held if isinstance(held, Model) else model
-        return verbs.run(target, self._value(text))
+        return verbs.run(self._target(model), self._value(text))
+
+    def _score(self, arguments: argparse.Namespace) -> Any:
+        target = self._target(arguments.model)
+        held = self._names.get(arguments.file)
+        source = held if is_frame(held) else arguments.file
+        if arguments.output is None:
+            return verbs.score_csv(target, source)
+        if isinstance(target, Model):
+            job = score_to(target.client, target.model_id, source, arguments.output)
+        else:
+            job = score_to(session().client, target, source, arguments.output)
+        sys.stdout.write(f"{job.summary()}\n")
+        return None
 
     def _models(self, arguments: argparse.Namespace) -> display.Listing[Model]:
-        return verbs.models(arguments.name)
+        return verbs.models(arguments.only or arguments.name)
+
+    def _delete(self, arguments: argparse.Namespace) -> None:
+        target = self._target(arguments.model)
+        reference = target.model_id if isinstance(target, Model) else target
+        sys.stdout.write(display.deleted_text(verbs.delete(reference).record) + "\n")
 
     def _jobs(self, _: argparse.Namespace) -> Any:
         return verbs.jobs()
@@ -111,11 +134,20 @@ class TensorTriggerMagics(Magics):
     def _job(self, arguments: argparse.Namespace) -> Any:
         return verbs.job(arguments.job_id)
 
+    def _cancel(self, arguments: argparse.Namespace) -> Any:
+        return verbs.job(arguments.job_id).cancel()
+
     def _status(self, _: argparse.Namespace) -> None:
         sys.stdout.write(display.facts_text("TensorTrigger", status_facts(session().client)) + "\n")
 
     def _login(self, arguments: argparse.Namespace) -> None:
-        key = getpass("API key (empty for none): ")
+        try:
+            key = getpass("API key (empty for none): ")
+        except (EOFError, StdinNotImplementedError):
+            raise UsageError(
+                "%tt login: nobody can be asked for the key here; set TENSORTRIGGER_URL and "
+                "TENSORTRIGGER_API_KEY before this starts."
+            ) from None
         login(arguments.url, key or None)
         self._status(arguments)
 
@@ -124,6 +156,11 @@ class TensorTriggerMagics(Magics):
         """The notebook's variables."""
         return {} if self.shell is None else self.shell.user_ns
 
+    def _target(self, name: str) -> Model | str:
+        """The published model in the variable of that name, else the name for the backend to know."""
+        held = self._names.get(name)
+        return held if isinstance(held, Model) else name
+
     def _variable(self, name: str) -> Any:
         try:
             return self._names[name]
@@ -131,7 +168,7 @@ class TensorTriggerMagics(Magics):
             raise UsageError(f"There is no variable {name!r} in this notebook.") from None
 
     def _value(self, text: str) -> Any:
-        """The variable of that name, else the JSON that the text is."""
+        """The variable of that name, else the JSON or the Python literal that the text is."""
         if text in self._names:
             return self._names[text]
         if text.isidentifier():
@@ -139,6 +176,8 @@ class TensorTriggerMagics(Magics):
         try:
             return loads(text)
         except WireError as error:
+            with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+                return literal_eval(text)
             raise UsageError(
                 f"%tt run: the values are neither a variable's name nor JSON ({error})."
             ) from None
@@ -166,7 +205,21 @@ def make_parser() -> argparse.ArgumentParser:
         "model", metavar="MODEL", help="name, name/3, id, or a variable with a published model"
     )
     running.add_argument("values", nargs="?", help="a variable's name or JSON; or write either into the cell")
-    verb("models", "the published models").add_argument("--name", help="only this one")
+    scoring = verb("score", "score a CSV file or DataFrame in the background")
+    scoring.add_argument(
+        "model", metavar="MODEL", help="name, name/3, id, or a variable with a published model"
+    )
+    scoring.add_argument("file", metavar="FILE.csv", help="or a variable with a DataFrame")
+    scoring.add_argument(
+        "-o", "--output", metavar="OUT.csv", help="write the results there; default: give them as a DataFrame"
+    )
+    models = verb("models", "the published models")
+    models.add_argument("only", metavar="NAME", nargs="?", help="only this one")
+    models.add_argument("--name", help=argparse.SUPPRESS)
+    verb("delete", "remove one version of a model for good").add_argument(
+        "model", metavar="MODEL", help="id, name/3, or a variable with a published model"
+    )
+    verb("cancel", "stop a CSV job").add_argument("job_id", metavar="ID")
     verb("job", "one CSV job").add_argument("job_id", metavar="ID")
     verb("jobs", "the CSV jobs")
     verb("status", "which backend this is, and whether it answers")

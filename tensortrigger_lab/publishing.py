@@ -13,6 +13,7 @@ import numpy as np
 from tensortrigger_lab import answers, artifacts, signature
 from tensortrigger_lab.client import Client, reference_to
 from tensortrigger_lab.comparison import Check, compare, in_order
+from tensortrigger_lab.display import size_told
 from tensortrigger_lab.endpoint import Model
 from tensortrigger_lab.errors import BadInput, ModelRefused, TensorTriggerError
 from tensortrigger_lab.example_rows import ExampleRows, example_rows
@@ -65,7 +66,7 @@ def publish(
     with progress_for(progress) as shown:
         shown.show("saving the model")
         content = artifacts.model_bytes(model)
-        shown.show("checking, rebuilding and verifying", note=f"{len(content) / 1e6:.1f} MB")
+        shown.show("checking, rebuilding and verifying", note=size_told(len(content)))
         record = client.publish(
             artifacts.encoded(content),
             name=name,

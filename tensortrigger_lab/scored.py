@@ -16,12 +16,13 @@ IN_MEMORY = 16 << 20
 
 
 def read_results(chunks: Iterable[bytes], rows_total: int | None) -> pd.DataFrame:
-    """One column an output, indexed 0 to ``rows_total - 1``; NaN where a row has no result.
+    """One float column an output, indexed 0 to ``rows_total - 1``; NaN where a row has no result.
 
     Raises:
         UnexpectedAnswer: it is not the CSV of a job's results.
     """
     import pandas as pd
+    from pandas.api.types import is_numeric_dtype
 
     with SpooledTemporaryFile(max_size=IN_MEMORY) as spool:
         for chunk in chunks:
@@ -32,5 +33,8 @@ def read_results(chunks: Iterable[bytes], rows_total: int | None) -> pd.DataFram
         except (ValueError, KeyError) as error:
             raise UnexpectedAnswer(f"The results of the job cannot be read: {error}.") from error
     frame.index.name = None
+    # Without a single row pandas cannot tell that a column holds numbers.
+    numbers = [name for name in frame.columns if is_numeric_dtype(frame[name]) or frame.empty]
+    frame = frame.astype(dict.fromkeys(numbers, "float64"))
     total = rows_total if rows_total is not None else (int(frame.index.max()) + 1 if len(frame) else 0)
     return frame.reindex(pd.RangeIndex(total))

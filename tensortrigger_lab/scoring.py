@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tensortrigger_lab.background import Job
 from tensortrigger_lab.client import Client
-from tensortrigger_lab.errors import BadInput
+from tensortrigger_lab.display import size_told
+from tensortrigger_lab.errors import BadInput, RowsRejected
 from tensortrigger_lab.notebook_objects import is_frame
 from tensortrigger_lab.progress import Progress, progress_for
 
@@ -38,6 +40,9 @@ def score(client: Client, reference: str, source: Any, *, progress: bool = True)
         BadInput: no such file, or an empty table.
         JobFailed: the job failed, or somebody cancelled it.
         TensorTriggerError: see the tree in ``errors``. A KeyboardInterrupt cancels the job.
+
+    Warns:
+        RowsRejected: rows have no score; with the first one's reason.
     """
     with progress_for(progress) as shown:
         with csv_file(source) as path:
@@ -45,7 +50,8 @@ def score(client: Client, reference: str, source: Any, *, progress: bool = True)
         job.wait(shown)
         shown.show("reading the results")
         frame = job.results()
-        shown.finish(job.summary())
+        shown.finish(job.summary(explained=False))
+    _warn_of_rejects(frame)
     if is_frame(source):
         if len(frame) != len(source):
             raise BadInput(
@@ -54,6 +60,39 @@ def score(client: Client, reference: str, source: Any, *, progress: bool = True)
             )
         frame.index = source.index
     return frame
+
+
+def score_to(client: Client, reference: str, source: Any, output: str | Path | BinaryIO) -> Job:
+    """Score ``source`` into a CSV, streamed: ``row`` (from 0), then the outputs; rejected rows are absent.
+
+    Args:
+        output: a file's path, which exists only when it is complete, or where to write the bytes.
+
+    Raises:
+        OSError: the file cannot be written.
+        TensorTriggerError: as for ``score``.
+    """
+    with progress_for() as shown:
+        with csv_file(source) as path:
+            job = start(client, reference, path, shown)
+        job.wait(shown)
+        if isinstance(output, str | Path):
+            job.save(output)
+        else:
+            with job.results_csv() as chunks:
+                output.writelines(chunks)
+            output.flush()
+    return job
+
+
+def _warn_of_rejects(frame: pd.DataFrame) -> None:
+    """One warning a job, which its id keeps Python from taking for one that was shown already."""
+    count, rejects = frame.attrs["rows_rejected"], frame.attrs["rejects"]
+    if count:
+        why = f" The first: {rejects[0]['message']}" if rejects else ""
+        told = f"{count:,} of {len(frame):,} rows were rejected by job {frame.attrs['job_id']}.{why}"
+        # The caller of tt.score_csv or Model.score_csv, which called score.
+        warnings.warn(told, RowsRejected, stacklevel=4)
 
 
 def start(client: Client, reference: str, path: Path, progress: Progress) -> Job:
@@ -66,7 +105,7 @@ def start(client: Client, reference: str, path: Path, progress: Progress) -> Job
             while chunk := file.read(CHUNK):
                 yield chunk
                 sent += len(chunk)
-                progress.show("uploading", sent, size, f"{sent / 1e6:.1f} of {size / 1e6:.1f} MB")
+                progress.show("uploading", sent, size, size_told(size, sent))
 
     job_id = client.start_job(reference, body, idempotency_key=uuid.uuid4().hex)
     return Job(client.job(job_id), client)

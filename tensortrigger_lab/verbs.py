@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from tensortrigger_lab import display, inference, scoring
 from tensortrigger_lab.background import Job
-from tensortrigger_lab.client import Client
+from tensortrigger_lab.client import PAGE, Client
 from tensortrigger_lab.endpoint import Model
+from tensortrigger_lab.errors import BadInput, TensorTriggerError
 from tensortrigger_lab.session import session
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def run(model: Model | str, x: Any, *, client: Client | None = None) -> Any:
 
     Returns:
         for one vector its output, a list, or a dict where outputs have names; for a DataFrame a DataFrame
-        with the same index; for a list of dicts a list; for arrays an array, or arrays by output name.
+        with the same index; for a list of lists or dicts a list; for arrays an array, or arrays by output
+        name where there are several.
 
     Raises:
         BadInput: a value that cannot be sent, by field and row.
@@ -48,17 +50,21 @@ def score_csv(
     Args:
         model: a ``Model``, an id, ``name`` or ``name/3``.
         source: path of a CSV file with a header, which is streamed from disk, or a DataFrame; columns are
-            matched by name, whatever their order.
+            matched by name, whatever their order. Booleans in a file must be written as 0 and 1; those of a
+            DataFrame are.
         progress: whether to show it.
 
     Returns:
-        one column an output, with the index of the DataFrame (counting from 0 for a file); NaN where a row
-        was rejected. ``attrs`` holds ``job_id``, ``model_id``, ``rows_rejected`` and 1,000 ``rejects``.
+        one float column an output, with the index of the DataFrame (counting from 0 for a file); NaN where a
+        row was rejected. ``attrs`` holds ``job_id``, ``model_id``, ``rows_rejected`` and 1,000 ``rejects``.
 
     Raises:
         BadInput: no such file, or an empty table.
         JobFailed: the job failed, or somebody cancelled it.
         TensorTriggerError: see the tree in ``errors``. A KeyboardInterrupt cancels the job.
+
+    Warns:
+        RowsRejected: rows have no score; with the first one's reason.
 
     Example:
         >>> tt.score_csv("churn", "customers.csv")["output"].mean()  # doctest: +SKIP
@@ -99,6 +105,23 @@ def models(
     )
 
 
+def delete(reference: str, *, client: Client | None = None) -> Model:
+    """Remove one version for good; the model that it was.
+
+    Args:
+        reference: an id or ``name/3``; a bare name is refused, since it means another version every time.
+    """
+    found = model(reference, client=client)
+    if reference == found.name:
+        raise BadInput(
+            "A name alone does not say which version shall go.",
+            expected=f"an id or {display.version_name(found.record)}",
+            got=reference,
+        )
+    found.delete()
+    return found
+
+
 def job(job_id: str, *, client: Client | None = None) -> Job:
     """One CSV job: its state, ``wait()``, ``cancel()``, ``results()``, ``rejects()``.
 
@@ -117,9 +140,19 @@ def jobs(*, limit: int = 100, client: Client | None = None) -> display.Listing[J
         ['succeeded']
     """
     client = client or session().client
+    records = client.jobs(limit=limit)
+    names = _model_names(client) if records else {}
     return display.Listing(
-        [Job(record, client) for record in client.jobs(limit=limit)],
+        [Job(record, client) for record in records],
         display.JOB_HEADINGS,
-        lambda job: display.job_row(job.record),
+        lambda job: display.job_row(job.record, names.get(job.record.model_id)),
         "No jobs yet: start one with tt.score_csv(model, path_or_DataFrame).",
     )
+
+
+def _model_names(client: Client) -> dict[str, str]:
+    """``name/3`` by id of the newest models; empty where the key may not list them."""
+    try:
+        return {record.model_id: display.version_name(record) for record in client.models(limit=PAGE)}
+    except TensorTriggerError:
+        return {}

@@ -93,6 +93,8 @@ class TensorTriggerApp(ExtensionApp):
 
     async def _start_jupyter_server_extension(self, _serverapp: object) -> None:
         self._fault = None
+        # Not resolved: in a virtual environment the tt command lies beside the link to Python, not beside Python.
+        self._environment.offer_commands(str(Path(sys.executable).parent))
         configured = self.backend_url or self._environment.url
         # A proxy is for the world outside; it cannot reach the loopback interface of this machine.
         self._client = httpx.AsyncClient(timeout=self.request_timeout, trust_env=bool(configured))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, MutableMapping
 from urllib.parse import urlsplit
 
 URL = "TENSORTRIGGER_URL"
 API_KEY = "TENSORTRIGGER_API_KEY"
+PATH = "PATH"
 SESSION_KEY = "TENSORTRIGGER_SESSION_KEY"
 
 
@@ -59,8 +61,17 @@ class KernelEnvironment:
         """Set what is not empty. Safe to repeat with new values."""
         for name, value in ((URL, url), (API_KEY, api_key)):
             if value:
-                self._before.setdefault(name, self._environ.get(name))
-                self._environ[name] = self._exported[name] = value
+                self._set(name, value)
+
+    def offer_commands(self, folder: str) -> None:
+        """Let kernels and terminals find the commands in ``folder`` first, unless ``PATH`` names it already."""
+        path = self._environ.get(PATH, "")
+        if folder not in path.split(os.pathsep):
+            self._set(PATH, f"{folder}{os.pathsep}{path}" if path else folder)
+
+    def _set(self, name: str, value: str) -> None:
+        self._before.setdefault(name, self._environ.get(name))
+        self._environ[name] = self._exported[name] = value
 
     def restore(self) -> None:
         """Put back what was there before, except where somebody else has changed it since. Safe to repeat."""

@@ -21,9 +21,9 @@ from tensortrigger_lab.client import Client
 def wired(api: Any, shapes: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The commands' client speaks to the answering end of these tests."""
 
-    def connect(patience: float) -> Client:
+    def connect(patience: float, in_shell: bool) -> Client:
         assert patience <= 2
-        return Client(shapes.url, transport=httpx.MockTransport(api), patience=0.0)
+        return Client(shapes.url, transport=httpx.MockTransport(api), patience=0.0, in_shell=in_shell)
 
     monkeypatch.setattr(commands, "Client", connect)
     monkeypatch.setattr(background, "FIRST_POLL", 0.0)
@@ -89,6 +89,17 @@ def test_score_without_a_file_writes_to_standard_output(
     assert capfdbinary.readouterr().out == b"row,score\n0,0.25\n"
 
 
+def test_score_fails_where_every_row_was_rejected(
+    api: Any, capfd: pytest.CaptureFixture[str], csv_path: Path, shapes: Any
+) -> None:
+    api.on("GET", f"/jobs/{shapes.job_id}", {"job": shapes.job(rows_rejected=3)})
+    api.on("GET", f"/jobs/{shapes.job_id}/results", httpx.Response(200, text="row,score\n"))
+    assert cli.main(["score", "churn", str(csv_path)]) == 1
+    captured = capfd.readouterr()
+    assert captured.out == "row,score\n"
+    assert "0 rows scored, 3 rejected (first: Line 3: field 'age' is empty.)" in captured.err
+
+
 def test_a_result_that_breaks_off_leaves_no_file(
     api: Any, csv_path: Path, tmp_path: Path, shapes: Any
 ) -> None:
@@ -132,6 +143,76 @@ def test_publish_takes_a_file_and_a_schema(
 def test_status_names_the_backend(capsys: pytest.CaptureFixture[str], shapes: Any) -> None:
     assert cli.main(["status"]) == 0
     assert shapes.url in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("key", "told"), [("tt_wrong", "the key is refused"), (None, "it asks for a key")])
+def test_status_fails_where_the_key_is_refused(
+    api: Any,
+    capsys: pytest.CaptureFixture[str],
+    shapes: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    key: str | None,
+    told: str,
+) -> None:
+    def connect(patience: float, in_shell: bool) -> Client:
+        return Client(shapes.url, key, transport=httpx.MockTransport(api), in_shell=in_shell)
+
+    monkeypatch.setattr(commands, "Client", connect)
+    api.on("GET", "/models", shapes.problem(401, "The API key is unknown."))
+    assert cli.main(["status"]) == 1
+    captured = capsys.readouterr()
+    assert told in captured.err
+    assert "tt_wrong" not in captured.err
+
+
+def test_a_key_that_may_not_list_models_is_still_in_use(
+    api: Any, capsys: pytest.CaptureFixture[str], shapes: Any
+) -> None:
+    api.on("GET", "/models", shapes.problem(403, "The key lacks the scope."))
+    assert cli.main(["status"]) == 0
+    assert "in use; it may not list models" in capsys.readouterr().out
+
+
+def unreachable(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("refused")
+
+
+@pytest.mark.parametrize(
+    "reply", [unreachable, lambda request: httpx.Response(401, json={})], ids=["no backend", "no key"]
+)
+def test_errors_advise_what_a_shell_can_do(api: Any, capsys: pytest.CaptureFixture[str], reply: Any) -> None:
+    for path in ("/models", "/health"):
+        api.on("GET", path, reply)
+    for line in (["models"], ["status"]):
+        assert cli.main(line) == 1
+        told = capsys.readouterr().err
+        assert "set TENSORTRIGGER_URL and TENSORTRIGGER_API_KEY" in told
+        assert "login" not in told
+
+
+@pytest.mark.parametrize("line", [["models", "churn"], ["models", "--name", "churn"]])
+def test_models_takes_a_name(api: Any, line: list[str]) -> None:
+    assert cli.main(line) == 0
+    assert api.asked("/models")[0].url.params["name"] == "churn"
+
+
+def test_delete_removes_one_version_and_says_which(
+    api: Any, capsys: pytest.CaptureFixture[str], shapes: Any
+) -> None:
+    api.on("GET", "/models/by-name/churn/versions/1", {"model": shapes.model()})
+    api.on("DELETE", f"/models/{shapes.model_id}", {"message": "Model deleted"})
+    assert cli.main(["delete", "churn/1"]) == 0
+    assert capsys.readouterr().out == f"deleted churn/1 ({shapes.model_id})\n"
+    assert api.requests[-1].method == "DELETE"
+
+
+def test_delete_wants_to_know_which_version(
+    api: Any, capsys: pytest.CaptureFixture[str], shapes: Any
+) -> None:
+    api.on("GET", "/models/by-name/churn", {"model": shapes.model(version=4)})
+    assert cli.main(["delete", "churn"]) == 1
+    assert "expected an id or churn/4" in capsys.readouterr().err
+    assert {request.method for request in api.requests} == {"GET"}
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 import tensortrigger_lab as tt
 from tensortrigger_lab import display
 from tensortrigger_lab.client import Client
@@ -49,3 +51,16 @@ def test_nothing_that_a_server_said_reaches_a_page_or_a_terminal_unescaped(
     texts = repr(model) + display.job_text(job) + display.text_table(("h",) * 6, rows)
     assert "<img" not in pages
     assert "\x1b" not in texts
+
+
+@pytest.mark.parametrize(
+    ("total", "done", "told"),
+    [
+        (22, 22, "22 of 22 bytes"),
+        (18_000, 9_000, "9.0 of 18.0 kB"),
+        (2_500_000, 1_000_000, "1.0 of 2.5 MB"),
+        (18_000, None, "18.0 kB"),
+    ],
+)
+def test_sizes_have_the_unit_that_fits(total: int, done: int | None, told: str) -> None:
+    assert display.size_told(total, done) == told

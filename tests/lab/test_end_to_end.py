@@ -134,7 +134,8 @@ def test_a_bad_row_of_a_file_is_told_by_line_and_field_and_leaves_a_gap(
     lines = table.to_csv(index=False).splitlines()
     lines[3] = "forty-one,30000,0.5"
     path.write_text("\n".join(lines) + "\n")
-    scores = tt.score_csv(model, path, progress=False)
+    with pytest.warns(tt.RowsRejected, match="1 of 1,000 rows"):
+        scores = tt.score_csv(model, path, progress=False)
     assert len(scores) == len(table)
     assert scores.isna().any(axis=1).to_numpy().nonzero()[0].tolist() == [2]
     assert close(scores.drop(index=2), np.delete(expected, 2, axis=0))
@@ -157,7 +158,7 @@ def test_a_missing_column_is_named_at_once(model: tt.Model, table: pd.DataFrame)
             "'height' is not in the model's schema",
         ),
         ({"age": 41.5, "income": 1.0, "share of debt": 0.5}, "'age' is not a whole number"),
-        ([1.0, 2.0], "2 values, the model takes 3"),
+        ([1.0, 2.0], "2 .*, the model takes 3"),
     ],
 )
 def test_a_vector_that_does_not_fit_is_named_field_by_field(model: tt.Model, vector: Any, told: str) -> None:
@@ -223,6 +224,36 @@ def test_a_model_with_two_inputs_and_two_outputs_speaks_in_tensors(client: Clien
     assert all(close(answer[name], predicted[name]) for name in outputs)
     done = subprocess.run(["sh", "-c", model.curl], capture_output=True, text=True, check=True)
     assert set(json.loads(done.stdout)["output"]) == set(outputs)
+
+
+def test_several_outputs_of_a_vector_model_come_by_name_and_a_deleted_model_is_gone(
+    client: Client, table: pd.DataFrame
+) -> None:
+    import keras
+
+    row = keras.Input((3,))
+    hidden = keras.layers.Rescaling(1e-4)(row)
+    outputs = {
+        "price": keras.layers.Dense(1, name="price")(hidden),
+        "kind": keras.layers.Dense(3, activation="softmax", name="kind")(hidden),
+    }
+    net = keras.Model(row, outputs)
+    model = tt.publish(net, "two-outputs", table, progress=False, client=client)
+    x = table.to_numpy("float32")
+    predicted = net.predict(x, verbose=0)
+    answer, one = tt.run(model, table.to_numpy()), tt.run(model, table.to_numpy()[0])
+    for name in outputs:
+        assert isinstance(answer[name], np.ndarray)
+        assert close(answer[name], predicted[name])
+        assert close(one[name], predicted[name][0])
+    frame = tt.run(model, table)
+    assert close(frame[["kind_0", "kind_1", "kind_2"]], predicted["kind"])
+    assert "FLOAT" in repr(model.schema)
+    with pytest.raises(tt.NotFound, match="Did you mean 'two-outputs'"):
+        tt.model("two-output", client=client)
+    model.delete()
+    with pytest.raises(tt.NotFound):
+        tt.model(model.model_id, client=client)
 
 
 def test_the_commands_work_on_it_too(

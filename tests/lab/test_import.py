@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import tensortrigger_lab as tt
+from tensortrigger_lab import errors
 
 HEAVY = ("tensorflow", "keras", "pandas", "numpy", "httpx", "rich", "IPython", "tensortrigger_backend")
 
@@ -51,3 +52,19 @@ def test_every_public_name_is_found() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'publsh'"):
         tt.publsh  # noqa: B018
+
+
+def test_only_public_names_are_listed() -> None:
+    assert set(dir(tt)) == {*tt.__all__, "__version__"}
+    assert not {"Any", "TYPE_CHECKING", "import_module", "annotations"}.intersection(dir(tt))
+
+
+def test_every_error_is_at_hand() -> None:
+    ours = {
+        name: kind
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, tt.TensorTriggerError | Warning)
+    }
+    assert len(ours) > 10
+    assert all(getattr(tt, name) is kind for name, kind in ours.items())
+    assert set(ours) <= set(tt.__all__)

@@ -176,3 +176,65 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_sent(
 def test_an_empty_table_gives_an_empty_table(summing: Any, client: Client) -> None:
     assert len(tt.run("churn", pd.DataFrame({"age": []}), client=client)) == 0
     assert summing.asked("/tensor/run/batch") == []
+
+
+def test_several_outputs_of_a_vector_model_are_arrays_by_name(api: Any, client: Client, shapes: Any) -> None:
+    api.on("GET", "/models/by-name/two", {"model": shapes.model()})
+    api.on("POST", "/tensor/run", {"output": {"price": [0.5], "kind": [0.1, 0.9]}})
+    api.on("POST", "/tensor/run/batch", {"output": [{"price": [0.5], "kind": [0.1, 0.9]}] * 2})
+    one = tt.run("two", np.array([1.0, 2.0]), client=client)
+    assert {name: type(values) for name, values in one.items()} == {"price": np.ndarray, "kind": np.ndarray}
+    assert one["kind"].tolist() == [0.1, 0.9]
+    batch = tt.run("two", np.ones((2, 2)), client=client)
+    assert {name: values.shape for name, values in batch.items()} == {"price": (2, 1), "kind": (2, 2)}
+    assert batch["kind"].tolist() == [[0.1, 0.9]] * 2
+    assert tt.run("two", [[1, 2], [3, 4]], client=client) == [{"price": [0.5], "kind": [0.1, 0.9]}] * 2
+    frame = tt.run("two", pd.DataFrame({"age": [1, 2], "income": 0.5}), client=client)
+    assert frame.columns.tolist() == ["price", "kind_0", "kind_1"]
+
+
+@pytest.mark.parametrize("ask", ["run", "model", "score_csv"])
+def test_a_name_that_is_not_found_is_told_with_the_one_most_like_it(
+    api: Any, client: Client, shapes: Any, tmp_path: Any, ask: str
+) -> None:
+    api.on("GET", "/models", {"models": [shapes.model()], "next_cursor": None})
+    path = tmp_path / "rows.csv"
+    path.write_text("age\n1\n")
+    asks = {
+        "run": lambda name: tt.run(name, [1, 2], client=client),
+        "model": lambda name: tt.model(name, client=client),
+        "score_csv": lambda name: tt.score_csv(name, path, client=client),
+    }
+    with pytest.raises(tt.NotFound, match=r"Did you mean 'churn'\?") as caught:
+        asks[ask]("chrun/2")
+    assert caught.value.status == 404
+    for other in ("churn/9", "entirely-different", "0" * 32):
+        with pytest.raises(tt.NotFound) as caught:
+            asks[ask](other)
+        assert "Did you mean" not in str(caught.value)
+
+
+def test_the_schema_tells_names_types_and_order(client: Client, shapes: Any) -> None:
+    schema = Model(ModelRecord.read(shapes.model()), client).schema
+    assert [(field.name, field.type) for field in schema.inputs] == [("age", "INT"), ("income", "FLOAT")]
+    assert [line.split(None, 4) for line in repr(schema).splitlines()] == [
+        ["index", "name", "type", "shape"],
+        ["input", "0", "age", "INT"],
+        ["input", "1", "income", "FLOAT"],
+        ["output", "0", "score", "float32", "(-1, 1)"],
+    ]
+    assert "<td>income</td>" in schema._repr_html_()
+
+
+def test_the_schema_of_a_model_of_tensors_has_their_shapes(client: Client, shapes: Any) -> None:
+    schema = Model(ModelRecord.read(shapes.tensor_model(inputs=2)), client).schema
+    assert [(field.name, field.shape) for field in schema.inputs] == [
+        ("in_0", (-1, 3, 2)),
+        ("in_1", (-1, 3, 2)),
+    ]
+
+
+def test_a_model_can_be_deleted(api: Any, client: Client, shapes: Any) -> None:
+    api.on("DELETE", f"/models/{shapes.model_id}", {"message": "Model deleted"})
+    Model(ModelRecord.read(shapes.model()), client).delete()
+    assert [request.method for request in api.asked(f"/models/{shapes.model_id}")] == ["DELETE"]

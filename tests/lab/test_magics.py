@@ -7,10 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
 from IPython.core.completer import provisionalcompleter
+from IPython.core.error import StdinNotImplementedError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from traitlets.config import Config
@@ -20,6 +22,8 @@ from tensortrigger_lab.client import Client
 from tensortrigger_lab.display import Listing
 from tensortrigger_lab.endpoint import Model
 from tensortrigger_lab.session import session
+
+RESULTS = "row,score\n0,0.1\n1,0.2\n2,0.3\n"
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +85,75 @@ def test_run_takes_json_with_its_quotes_and_blanks(shell: InteractiveShell, endp
     assert endpoint.body("/tensor/run") == {"model": "churn", "input_vector": {"age": 41, "income": 0.5}}
 
 
+@pytest.mark.parametrize(
+    "line", ["%tt run churn {'age': 41, 'income': .5}", "%%tt run churn\n{'age': 41,\n 'income': .5}"]
+)
+def test_run_takes_a_python_literal(shell: InteractiveShell, endpoint: Any, line: str) -> None:
+    assert typed(shell, line)[0].result == [0.25]
+    assert endpoint.body("/tensor/run")["input_vector"] == {"age": 41, "income": 0.5}
+
+
+def test_models_takes_a_name(shell: InteractiveShell, endpoint: Any) -> None:
+    for line in ("%tt models churn", "%tt models --name churn"):
+        assert len(typed(shell, line)[0].result) == 1
+        assert endpoint.requests[-1].url.params["name"] == "churn"
+
+
+@pytest.fixture
+def scoring(endpoint: Any, shapes: Any) -> Any:
+    endpoint.on("POST", "/jobs", {"job_id": shapes.job_id})
+    endpoint.on("GET", f"/jobs/{shapes.job_id}/results", lambda _: httpx.Response(200, text=RESULTS))
+    endpoint.on("POST", f"/jobs/{shapes.job_id}/cancel", {"message": "Job cancelled"})
+    return endpoint
+
+
+def test_score_takes_a_file_or_a_table_and_gives_a_table(
+    shell: InteractiveShell, scoring: Any, tmp_path: Path
+) -> None:
+    table = pd.DataFrame({"age": [1, 2, 3], "income": [0.5, 0.5, 0.5]}, index=["x", "y", "z"])
+    path = tmp_path / "my rows.csv"
+    table.to_csv(path, index=False)
+    shell.user_ns["table"] = table
+    assert typed(shell, f"%tt score churn '{path}'")[0].result["score"].tolist() == [0.1, 0.2, 0.3]
+    assert typed(shell, "%tt score churn table")[0].result.index.tolist() == ["x", "y", "z"]
+    sent = [request.content for request in scoring.asked("/jobs")]
+    assert sent == [path.read_bytes()] * 2
+
+
+def test_score_writes_a_file_where_one_is_named(
+    shell: InteractiveShell, scoring: Any, shared_client: Client, tmp_path: Path, shapes: Any
+) -> None:
+    path, out = tmp_path / "rows.csv", tmp_path / "out.csv"
+    path.write_text("age,income\n1,0.5\n2,0.5\n3,0.5\n")
+    shell.user_ns["mine"] = Model(shared_client.model("churn"), shared_client)
+    for model in ("churn", "mine"):
+        result, printed = typed(shell, f"%tt score {model} {path} -o {out}")
+        assert (result.result, out.read_text()) == (None, RESULTS)
+        assert "3 rows scored" in printed
+        out.unlink()
+    assert [dict(request.url.params) for request in scoring.asked("/jobs")] == [
+        {"model": "churn"},
+        {"model_id": shapes.model_id},
+    ]
+
+
+def test_cancel_stops_a_job(shell: InteractiveShell, scoring: Any, shapes: Any) -> None:
+    assert typed(shell, f"%tt cancel {shapes.job_id}")[0].result.job_id == shapes.job_id
+    assert len(scoring.asked(f"/jobs/{shapes.job_id}/cancel")) == 1
+
+
+def test_delete_removes_one_version_and_says_which(
+    shell: InteractiveShell, endpoint: Any, shared_client: Client, shapes: Any
+) -> None:
+    endpoint.on("GET", "/models/by-name/churn/versions/1", {"model": shapes.model()})
+    endpoint.on("GET", f"/models/{shapes.model_id}", {"model": shapes.model()})
+    endpoint.on("DELETE", f"/models/{shapes.model_id}", {"message": "Model deleted"})
+    shell.user_ns["mine"] = Model(shared_client.model("churn"), shared_client)
+    for model in ("churn/1", shapes.model_id, "mine"):
+        assert typed(shell, f"%tt delete {model}")[1] == f"deleted churn/1 ({shapes.model_id})\n"
+    assert [request.method for request in endpoint.requests].count("DELETE") == 3
+
+
 def test_run_takes_the_name_of_a_variable_and_can_be_assigned(shell: InteractiveShell, endpoint: Any) -> None:
     shell.user_ns["frame"] = pd.DataFrame({"age": [1, 2], "income": [0.5, 0.5]})
     typed(shell, "answer = %tt run churn frame")
@@ -138,11 +211,22 @@ def test_status_tells_url_and_version(shell: InteractiveShell, endpoint: Any, sh
     assert "version 0.1.0" in printed
 
 
+def test_status_says_that_the_key_is_refused(shell: InteractiveShell, endpoint: Any, shapes: Any) -> None:
+    endpoint.on("GET", "/models", shapes.problem(401, "The API key is unknown."))
+    session().use(Client(shapes.url, "tt_wrong", transport=httpx.MockTransport(endpoint)))
+    result, printed = typed(shell, "%tt status")
+    assert "the key is refused" in printed
+    assert "tt_wrong" not in printed
+    assert not result.success
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
         ("%tt run churn nothing", "There is no variable 'nothing'"),
-        ("%tt run churn {'age': 1}", "neither a variable's name nor JSON"),
+        ("%tt run churn {'age': open}", "neither a variable's name nor JSON"),
+        ("%tt run churn __import__('os').getcwd()", "neither a variable's name nor JSON"),
+        ("%tt delete churn", "expected an id or churn/1"),
         ("%tt run churn", "give one vector or batch"),
         ("%tt run churn [NaN]", "neither a variable's name nor JSON"),
         ('%tt run churn {"age": null}', "Field 'age' is not a number"),
@@ -155,7 +239,10 @@ def test_status_tells_url_and_version(shell: InteractiveShell, endpoint: Any, sh
         ("%%tt models\nx", "only 'run' takes a cell"),
     ],
 )
-def test_errors_are_short_and_without_a_traceback(shell: InteractiveShell, line: str, told: str) -> None:
+def test_errors_are_short_and_without_a_traceback(
+    shell: InteractiveShell, api: Any, shapes: Any, line: str, told: str
+) -> None:
+    api.on("GET", "/models/by-name/churn", {"model": shapes.model()})
     result, printed = typed(shell, line)
     assert told in printed
     assert "Traceback" not in printed
@@ -213,6 +300,19 @@ def test_login_asks_for_the_key_and_shows_it_nowhere(
     assert endpoint.requests[-1].headers["Authorization"] == "Bearer tt_a_secret"
 
 
+@pytest.mark.parametrize("error", [EOFError(), StdinNotImplementedError("no input requests")])
+def test_login_where_nobody_can_be_asked_is_short(
+    shell: InteractiveShell, api: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def nobody(prompt: str) -> str:
+        raise error
+
+    monkeypatch.setattr(magics, "getpass", nobody)
+    _, printed = typed(shell, "%tt login")
+    assert "nobody can be asked for the key here" in printed
+    assert "Traceback" not in printed
+
+
 @pytest.mark.parametrize("line", ["%tt login tt_a_secret", "%tt login http://h tt_a_secret", "%tt login a b"])
 def test_a_key_on_the_line_is_refused(
     shell: InteractiveShell, api: Any, monkeypatch: pytest.MonkeyPatch, line: str
@@ -237,9 +337,26 @@ def test_the_completer_offers_what_is_in_memory_and_asks_the_network_nothing(
     assert len(endpoint.requests) == asked
 
 
+def test_the_completer_offers_the_jobs_that_were_seen(
+    shell: InteractiveShell, endpoint: Any, shapes: Any
+) -> None:
+    typed(shell, f"%tt job {shapes.job_id}")
+    for verb in ("job", "cancel"):
+        assert completed(shell, f"%tt {verb} ") == [f"%tt {verb} {shapes.job_id}"]
+
+
 def test_the_completer_leaves_other_lines_alone(shell: InteractiveShell) -> None:
     shell.user_ns["published"] = 1
     assert "print(published" in completed(shell, "print(publ")
+
+
+def test_unloading_takes_the_magic_away(shell: InteractiveShell, endpoint: Any) -> None:
+    typed(shell, "%unload_ext tensortrigger_lab")
+    assert not any("tt" in known for known in shell.magics_manager.magics.values())
+    assert "not found" in typed(shell, "%tt models")[1]
+    typed(shell, "%unload_ext tensortrigger_lab")
+    typed(shell, "%load_ext tensortrigger_lab")
+    assert "tt" in shell.magics_manager.magics["line"]
 
 
 def test_unloading_takes_the_completer_away(shell: InteractiveShell) -> None:

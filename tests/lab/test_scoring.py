@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 import tensortrigger_lab as tt
 from tensortrigger_lab import background, errors, scoring
 from tensortrigger_lab.client import Client
+from tensortrigger_lab.wire import ModelRecord
 
 RESULTS = "row,output\n0,0.25\n2,0.75\n"
 REJECT = {
@@ -57,7 +60,8 @@ def csv_path(tmp_path: Path) -> Path:
 def test_a_file_gives_a_row_for_every_row_and_nan_for_a_reject(
     jobs: Any, client: Client, csv_path: Path, shapes: Any
 ) -> None:
-    frame = tt.score_csv("churn", csv_path, client=client)
+    with pytest.warns(tt.RowsRejected):
+        frame = tt.score_csv("churn", csv_path, client=client)
     assert frame["output"].tolist()[::2] == [0.25, 0.75]
     assert frame["output"].isna().tolist() == [False, True, False]
     assert frame.index.tolist() == [0, 1, 2]
@@ -67,6 +71,29 @@ def test_a_file_gives_a_row_for_every_row_and_nan_for_a_reject(
         "rows_rejected": 1,
         "rejects": [REJECT],
     }
+
+
+@pytest.mark.parametrize("progress", [True, False])
+@pytest.mark.parametrize("by_model", [True, False])
+def test_rejected_rows_are_warned_of_once_where_the_caller_stands(
+    jobs: Any, client: Client, csv_path: Path, shapes: Any, progress: bool, by_model: bool
+) -> None:
+    model = tt.Model(ModelRecord.read(shapes.model()), client)
+    score = model.score_csv if by_model else partial(tt.score_csv, "churn", client=client)
+    with pytest.warns(tt.RowsRejected) as warned:
+        score(csv_path, progress=progress)
+    (warning,) = warned
+    assert str(warning.message) == (
+        f"1 of 3 rows were rejected by job {shapes.job_id}. The first: Line 3: field 'age' is not a number."
+    )
+    assert warning.filename == __file__
+
+
+def test_a_clean_job_warns_of_nothing(jobs: Any, client: Client, csv_path: Path, shapes: Any) -> None:
+    jobs.on("GET", f"/jobs/{shapes.job_id}", {"job": shapes.job()})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tt.score_csv("churn", csv_path, client=client)
 
 
 def test_the_file_is_sent_as_it_is_in_small_pieces(
@@ -93,7 +120,8 @@ def test_the_file_is_sent_as_it_is_in_small_pieces(
 
 def test_a_dataframe_keeps_its_index(jobs: Any, client: Client) -> None:
     source = pd.DataFrame({"age": [1, 2, 3], "member": [True, False, True]}, index=["x", "y", "z"])
-    frame = tt.score_csv("churn", source, client=client)
+    with pytest.warns(tt.RowsRejected):
+        frame = tt.score_csv("churn", source, client=client)
     assert frame.index.tolist() == ["x", "y", "z"]
     assert frame.loc["z", "output"] == 0.75
     assert jobs.asked("/jobs")[0].content.decode() == "age,member\n1,1\n2,0\n3,1\n"
@@ -101,7 +129,8 @@ def test_a_dataframe_keeps_its_index(jobs: Any, client: Client) -> None:
 
 
 def test_a_lone_column_with_a_gap_still_has_a_line_for_each_row(jobs: Any, client: Client) -> None:
-    tt.score_csv("churn", pd.DataFrame({"age": [1.5, None, 3.5]}), client=client)
+    with pytest.warns(tt.RowsRejected):
+        tt.score_csv("churn", pd.DataFrame({"age": [1.5, None, 3.5]}), client=client)
     assert jobs.asked("/jobs")[0].content.decode().splitlines() == ["age", "1.5", '""', "3.5"]
 
 
@@ -110,7 +139,8 @@ def test_rejects_come_over_several_pages(jobs: Any, client: Client, csv_path: Pa
     jobs.on(
         "GET", path, {"rejects": [REJECT], "next_cursor": "p2"}, {"rejects": [REJECT], "next_cursor": None}
     )
-    frame = tt.score_csv("churn", csv_path, client=client, progress=False)
+    with pytest.warns(tt.RowsRejected):
+        frame = tt.score_csv("churn", csv_path, client=client, progress=False)
     assert len(frame.attrs["rejects"]) == 2
     assert "p2" in [request.url.params.get("cursor") for request in jobs.asked(path)]
 
@@ -172,7 +202,10 @@ def test_a_job_in_which_every_row_was_rejected_is_all_nan(
     jobs: Any, client: Client, csv_path: Path, shapes: Any
 ) -> None:
     jobs.on("GET", f"/jobs/{shapes.job_id}/results", httpx.Response(200, text="row,output\n"))
-    assert tt.score_csv("churn", csv_path, client=client)["output"].isna().tolist() == [True] * 3
+    with pytest.warns(tt.RowsRejected):
+        frame = tt.score_csv("churn", csv_path, client=client)
+    assert frame["output"].isna().tolist() == [True] * 3
+    assert frame["output"].dtype == "float64"
 
 
 def test_large_results_go_through_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,6 +232,26 @@ def test_jobs_show_themselves_as_a_table(api: Any, client: Client, shapes: Any) 
     assert listing[0].state == "running"
     assert "1,200 of 5,000" in repr(listing)
     assert "<td>1,200 of 5,000</td>" in listing._repr_html_()
+
+
+def test_jobs_name_their_models_with_one_question_and_tell_rejects_apart(
+    api: Any, client: Client, shapes: Any
+) -> None:
+    unknown = {**shapes.job(rows_rejected=1), "model_id": "f" * 32}
+    api.on("GET", "/jobs", {"jobs": [shapes.job(rows_rejected=1), unknown], "next_cursor": None})
+    api.on("GET", "/models", {"models": [shapes.model(version=2)], "next_cursor": None})
+    heading, named, by_id = repr(tt.jobs(client=client)).splitlines()
+    assert heading.split() == ["job", "state", "scored", "rejected", "created", "model"]
+    assert named.split()[-1] == "churn/2"
+    assert by_id.split()[-1] == "f" * 32
+    assert named.split()[2:6] == ["2", "of", "3", "1"]
+    assert len(api.asked("/models")) == 1
+
+
+def test_jobs_keep_the_ids_of_models_that_the_key_may_not_list(api: Any, client: Client, shapes: Any) -> None:
+    api.on("GET", "/jobs", {"jobs": [shapes.job()], "next_cursor": None})
+    api.on("GET", "/models", shapes.problem(403, "The key lacks the scope."))
+    assert repr(tt.jobs(client=client)).split()[-1] == shapes.model_id
 
 
 def test_a_job_can_be_followed_by_its_id(jobs: Any, client: Client, shapes: Any) -> None:

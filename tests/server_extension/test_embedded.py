@@ -151,10 +151,11 @@ async def test_stopping_during_a_start_ends_the_child(make_backend, gone, until)
 
 
 async def test_stopping_between_two_attempts_starts_nothing_more(make_backend, until):
+    before = psutil.Process().children()
     async with make_backend("--fail", "no", policy=RestartPolicy(first_delay=60.0)) as backend:
         await until(lambda: backend.error)
     assert backend.restarts == 0
-    assert not psutil.Process().children()
+    assert set(psutil.Process().children()) <= set(before)
 
 
 async def test_a_backend_that_ignores_the_request_to_end_is_killed_after_the_grace_time(make_backend, gone):

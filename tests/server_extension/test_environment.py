@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tensortrigger_server.environment import KernelEnvironment, checked_url
@@ -45,3 +47,30 @@ def test_a_backend_url_loses_its_trailing_slash(text, url):
 def test_what_is_no_plain_http_url_is_refused(text):
     with pytest.raises(ValueError, match="backend URL"):
         checked_url(text)
+
+
+def test_the_folder_of_the_commands_comes_first_on_the_path_and_goes_again():
+    before = f"/usr/bin{os.pathsep}{os.pathsep}/bin"
+    environ = {"PATH": before}
+    environment = KernelEnvironment(environ)
+    for _ in range(2):
+        environment.offer_commands("/venv/bin")
+        assert environ["PATH"] == f"/venv/bin{os.pathsep}{before}"
+    environment.restore()
+    assert environ == {"PATH": before}
+
+
+def test_a_path_that_names_the_folder_already_keeps_its_order():
+    environ = {"PATH": f"/usr/bin{os.pathsep}/venv/bin"}
+    environment = KernelEnvironment(environ)
+    environment.offer_commands("/venv/bin")
+    assert environ == {"PATH": f"/usr/bin{os.pathsep}/venv/bin"}
+
+
+def test_where_there_is_no_path_there_is_none_afterwards():
+    environ: dict[str, str] = {}
+    environment = KernelEnvironment(environ)
+    environment.offer_commands("/venv/bin")
+    assert environ == {"PATH": "/venv/bin"}
+    environment.restore()
+    assert environ == {}

@@ -6,8 +6,10 @@ import asyncio
 import http.server
 import json
 import os
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -72,6 +74,14 @@ def test_a_kernel_reaches_the_embedded_backend_with_nothing_configured(
     assert printed["url"] == status_when(lambda status: True)["url"]
     assert printed["facts"]["authorised"]
     assert printed["facts"]["data_dir"] == extension.data_dir
+
+
+def test_kernels_find_the_commands_of_the_environment_that_runs_the_server(monkeypatch, request, run):
+    monkeypatch.setenv("PATH", os.defpath)
+    extension = request.getfixturevalue("extension")
+    assert os.environ["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+    run(extension.stop_extension())
+    assert os.environ["PATH"] == os.defpath
 
 
 def test_stopping_ends_the_backend_and_puts_the_environment_back(extension, status_when, run, gone):
