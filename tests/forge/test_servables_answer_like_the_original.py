@@ -16,7 +16,7 @@ from tensortrigger_backend.adapters.engine_tensorflow import TensorFlowEngine
 from tensortrigger_backend.adapters.engines import Engines
 from tensortrigger_backend.domain.errors import InvalidInput
 from tensortrigger_backend.domain.publishing import ATOL, RTOL
-from tensortrigger_backend.ports import Servable
+from tensortrigger_backend.ports.engines import Servable
 
 pytestmark = pytest.mark.slow
 

@@ -37,8 +37,11 @@ def fresh(tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
-def test_the_migrations_make_the_very_tables_that_the_code_expects(database: Database) -> None:
-    with database.engine.connect() as connection:
+@pytest.mark.parametrize("way", ["migrate", "upgrade"])
+def test_both_ways_make_the_very_tables_that_the_code_expects(fresh: Database, way: str) -> None:
+    getattr(fresh, way)()
+    with fresh.engine.connect() as connection:
+        assert MigrationContext.configure(connection).get_current_revision() == newest_revision()
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         found = inspect(connection)
         assert {*found.get_table_names()} == {*metadata.tables, "alembic_version"}
