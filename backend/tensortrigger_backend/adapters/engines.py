@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tensortrigger_backend.adapters.artifact_file import GRAPH, read_manifest, read_member
-from tensortrigger_backend.adapters.engine_onnx import OnnxServable
+from tensortrigger_backend.adapters.artifact_file import read_manifest
+from tensortrigger_backend.adapters.engine_onnx import open_onnx
 from tensortrigger_backend.adapters.engine_tensorflow import TensorFlowEngine
 from tensortrigger_backend.domain.publishing import ONNX
 from tensortrigger_backend.ports.engines import Servable
@@ -29,10 +29,8 @@ class Engines:
         Raises:
             Unavailable: it is damaged, or of a format version that this server does not read.
         """
-        manifest = read_manifest(artifact)
-        if manifest.engine == ONNX:
-            graph = read_member(artifact, GRAPH)
-            return OnnxServable(graph, manifest.signature, intra_op_threads=self._intra_op_threads)
+        if read_manifest(artifact).engine == ONNX:
+            return open_onnx(artifact, intra_op_threads=self._intra_op_threads)
         return self._tensorflow.load(artifact)
 
     def close(self) -> None:
