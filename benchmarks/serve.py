@@ -289,7 +289,7 @@ def plot(rows: list[Measured], machine: str, path: Path) -> None:
         axes.set_xlabel("clients")
         axes.set_title(f"{count} row{'s' if count > 1 else ''} a request")
     figure.axes[0].set_ylabel("requests a second")
-    figure.axes[0].legend(loc="upper left")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.suptitle(machine, fontsize=8)
     figure.savefig(path, dpi=120)
 
