@@ -24,6 +24,7 @@ from tensortrigger_backend.api.auth import USER_HEADER, host_allowed, token_of
 from tensortrigger_backend.api.body_reader import BodyReader, as_vectors
 from tensortrigger_backend.api.native_run import RUN, RUN_BATCH
 from tensortrigger_backend.domain.access import Principal, Scope
+from tensortrigger_backend.domain.arrays import row_answers
 from tensortrigger_backend.domain.errors import Unauthenticated, Unavailable
 from tensortrigger_backend.services.batcher import Outputs
 from tensortrigger_backend.services.core import Core
@@ -109,21 +110,13 @@ class HotLane:
 
     def answer(self, resident: Resident, outputs: Outputs, single: bool) -> bytes:
         """The body of the answer."""
-        schema = resident.schema
         non_finite = 0
         lists = {}
         for name, values in outputs.items():
             if values.dtype.kind == "f" and not np.isfinite(values).all():
                 non_finite += int((~np.isfinite(values)).sum())
             lists[name] = values.tolist()
-        rows: list[Any]
-        if len(lists) > 1:
-            rows = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
-        else:
-            (rows,) = lists.values()
-            if schema is not None and schema.outputs:
-                names = schema.output_names
-                rows = [dict(zip(names, row, strict=True)) for row in rows]
+        rows = row_answers(lists, resident.schema.output_names if resident.schema is not None else ())
         output = self.encode(rows[0] if single else rows)
         tail = f',"model_id":"{resident.version.model_id}"'
         if non_finite:

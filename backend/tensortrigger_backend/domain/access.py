@@ -73,6 +73,10 @@ class KeyRecord:
     expires: float | None
     revoked: float | None = None
 
+    def valid_at(self, now: float) -> bool:
+        """Whether it is neither revoked nor expired."""
+        return self.revoked is None and (self.expires is None or self.expires > now)
+
 
 @dataclass(frozen=True, slots=True)
 class TicketRecord:

@@ -190,6 +190,22 @@ def _numbers(
     return np.array([int(value) for value in leaves], dtype)
 
 
+def row_answers(outputs: Mapping[str, list[Any]], names: Sequence[str]) -> list[Any]:
+    """What each row of vectors is answered.
+
+    Args:
+        outputs: nested lists by output, batch axis first.
+        names: declared names of a single output's numbers; empty where none were declared.
+
+    Returns:
+        an object by output where there are several; else the one output's list, or an object by ``names``.
+    """
+    if len(outputs) > 1:
+        return [dict(zip(outputs, row, strict=True)) for row in zip(*outputs.values(), strict=True)]
+    (rows,) = outputs.values()
+    return [dict(zip(names, row, strict=True)) for row in rows] if names else rows
+
+
 def json_from_tensor(array: npt.NDArray[Any]) -> tuple[Any, int]:
     """A nested list that strict JSON can hold, and how many non-finite values became null."""
     if array.dtype.kind == "f":

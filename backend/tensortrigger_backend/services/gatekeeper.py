@@ -116,7 +116,7 @@ class Gatekeeper:
         if not key_id:
             return True
         key = self._keys.key(key_id)
-        return key is not None and key.revoked is None and (key.expires is None or key.expires > now)
+        return key is not None and key.valid_at(now)
 
     def create_key(
         self, owner: str, label: str, scopes: frozenset[Scope], lifetime: float | None
@@ -192,12 +192,10 @@ class Gatekeeper:
         wrong = Unauthenticated("The API key is unknown, expired or revoked.")
         if parts is None or record is None:
             raise wrong
-        if not hmac.compare_digest(record.secret_hash, self._hash(parts[1])) or record.revoked is not None:
+        if not hmac.compare_digest(record.secret_hash, self._hash(parts[1])) or not record.valid_at(now):
             raise wrong
         until = now + FRESH_FOR
         if record.expires is not None:
-            if record.expires <= now:
-                raise wrong
             until = min(until, record.expires)
         return Principal(record.owner, record.scopes, record.key_id), until
 

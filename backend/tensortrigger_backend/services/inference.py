@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tensortrigger_backend.domain.access import Principal, Scope
-from tensortrigger_backend.domain.arrays import json_from_tensor, tensors_from_json
+from tensortrigger_backend.domain.arrays import json_from_tensor, row_answers, tensors_from_json
 from tensortrigger_backend.domain.errors import Fault, InvalidInput, Unavailable
 from tensortrigger_backend.services.model_cache import ModelCache, Resident
 
@@ -151,20 +151,11 @@ def _matrix(resident: Resident, rows: list[list[float]]) -> npt.NDArray[Any]:
 
 
 def _named(resident: Resident, outputs: Mapping[str, npt.NDArray[Any]], single: bool) -> Answer:
-    schema = resident.schema
-    model_id = resident.version.model_id
-    if schema is not None and schema.outputs and len(outputs) == 1:
-        rows, non_finite = json_from_tensor(next(iter(outputs.values())))
-        named = [dict(zip(schema.output_names, row, strict=True)) for row in rows]
-        return Answer(model_id, named[0] if single else named, non_finite)
-    if len(outputs) == 1:
-        rows, non_finite = json_from_tensor(next(iter(outputs.values())))
-        return Answer(model_id, rows[0] if single else rows, non_finite)
     nested = {name: json_from_tensor(values) for name, values in outputs.items()}
+    names = resident.schema.output_names if resident.schema is not None else ()
+    rows = row_answers({name: values for name, (values, _) in nested.items()}, names)
     non_finite = sum(count for _, count in nested.values())
-    count = len(next(iter(outputs.values())))
-    merged = [{name: values[row] for name, (values, _) in nested.items()} for row in range(count)]
-    return Answer(model_id, merged[0] if single else merged, non_finite)
+    return Answer(resident.version.model_id, rows[0] if single else rows, non_finite)
 
 
 def _nested(outputs: Mapping[str, npt.NDArray[Any]]) -> tuple[Any, int]:
