@@ -15,30 +15,47 @@ PYTHON ?= $(shell for python in python3.12 python3.13 python3.11 python3; do \
 unexport PYTHONDONTWRITEBYTECODE
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup lab demo test quick check bench clean
+LABEXTENSION := tensortrigger_lab/labextension
+LABEXTENSION_SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f) \
+	labextension/package.json labextension/yarn.lock labextension/tsconfig.json
+
+.PHONY: help setup lab demo labextension browser test quick check bench clean
 
 help: ## Show what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: $(STAMP) ## Make .venv with everything in it
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml labextension/hatch_build.py
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; set PYTHON=/path/to/python" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore uv
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --editable '.[lab]' --group dev
+	@rm -rf $(VENV)/share/jupyter/labextensions/tensortrigger-lab
+	@ln -s $(abspath $(LABEXTENSION)) $(VENV)/share/jupyter/labextensions/tensortrigger-lab
 	@touch $@
+
+labextension: $(STAMP) $(LABEXTENSION)/package.json ## Build the lab extension again, where its sources have changed
+
+$(LABEXTENSION)/package.json: $(LABEXTENSION_SOURCES) | $(STAMP)
+	cd labextension && PATH="$(abspath $(BIN)):$$PATH" jlpm install --immutable && PATH="$(abspath $(BIN)):$$PATH" jlpm build:prod
 
 # Jupyter refuses to run as root unless told so; in a container that is the only user there is.
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
-lab: $(STAMP) ## Open JupyterLab with the backend embedded and the quickstart ready
+lab: labextension ## Open JupyterLab with the backend embedded and the quickstart ready
 	$(BIN)/jupyter lab $(LAB_OPTIONS) notebooks/01_quickstart.ipynb
 
 demo: $(STAMP) ## Tell the quickstart's story in the terminal, on real data
 	$(BIN)/python scripts/demo.py
 
-test: $(STAMP) ## Run all tests
+# The tests of the page need a real browser; without one they are skipped, and in CI they fail.
+browser: ## Install Chromium for the tests of the page, where that may be done
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	&& apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } \
+	|| echo "No Chromium: the tests of the page will be skipped. Install the package 'chromium' to run them." >&2
+
+test: labextension browser ## Run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 quick: $(STAMP) ## Run the tests that need neither TensorFlow nor a running backend
@@ -49,9 +66,12 @@ check: $(STAMP) ## Lint, check types and import layers
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/lint-imports --no-cache
+	@if command -v node >/dev/null; then cd labextension && PATH="$(abspath $(BIN)):$$PATH" jlpm --silent lint; \
+	else echo "No Node: the lab extension is not linted." >&2; fi
 
 bench: $(STAMP) ## Measure serving against a naive app, side by side
 	$(BIN)/python benchmarks/serve.py
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(LABEXTENSION) labextension/lib labextension/node_modules
