@@ -1,10 +1,11 @@
-"""What a notebook imports: publish a Keras model, run it, score a CSV with it.
+"""What a notebook imports: publish a Keras model, run it, score a CSV with it, train it and watch that.
 
     import tensortrigger_lab as tt
 
     model = tt.publish(keras_model, name="churn", example=X_train)
     tt.run(model, X_test.iloc[0])
     scores = tt.score_csv(model, "customers.csv")
+    newer = tt.train(model, X_new, y_new, epochs=20).model
 
 Importing it is quick: a name is loaded when it is first used, and neither TensorFlow nor pandas before then.
 """
@@ -15,7 +16,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tensortrigger_lab.async_client import AsyncClient as AsyncClient
     from tensortrigger_lab.background import Job as Job
+    from tensortrigger_lab.callbacks.keras_callback import callback as callback
     from tensortrigger_lab.client import Client as Client
     from tensortrigger_lab.endpoint import Model as Model
     from tensortrigger_lab.errors import ApiError as ApiError
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from tensortrigger_lab.errors import NoAnswer as NoAnswer
     from tensortrigger_lab.errors import NotFound as NotFound
     from tensortrigger_lab.errors import NotReachable as NotReachable
+    from tensortrigger_lab.errors import NotReady as NotReady
     from tensortrigger_lab.errors import PayloadTooLarge as PayloadTooLarge
     from tensortrigger_lab.errors import RowsRejected as RowsRejected
     from tensortrigger_lab.errors import ServerFault as ServerFault
@@ -36,19 +40,29 @@ if TYPE_CHECKING:
     from tensortrigger_lab.errors import Unavailable as Unavailable
     from tensortrigger_lab.errors import UnexpectedAnswer as UnexpectedAnswer
     from tensortrigger_lab.errors import UnsupportedMedia as UnsupportedMedia
+    from tensortrigger_lab.errors import VersionSkew as VersionSkew
     from tensortrigger_lab.magics import load_ipython_extension as load_ipython_extension
     from tensortrigger_lab.magics import unload_ipython_extension as unload_ipython_extension
+    from tensortrigger_lab.panels.panel import panel as panel
     from tensortrigger_lab.publishing import publish as publish
+    from tensortrigger_lab.run_handle import Run as Run
     from tensortrigger_lab.session import login as login
+    from tensortrigger_lab.training import Training as Training
+    from tensortrigger_lab.training import train as train
     from tensortrigger_lab.verbs import job as job
     from tensortrigger_lab.verbs import jobs as jobs
+    from tensortrigger_lab.verbs import metrics as metrics
     from tensortrigger_lab.verbs import model as model
     from tensortrigger_lab.verbs import models as models
     from tensortrigger_lab.verbs import run as run
+    from tensortrigger_lab.verbs import run_of as run_of
+    from tensortrigger_lab.verbs import runs as runs
     from tensortrigger_lab.verbs import score_csv as score_csv
+    from tensortrigger_lab.watching import watch as watch
 
 _HOME_OF = {
     "ApiError": "errors",
+    "AsyncClient": "async_client",
     "BadInput": "errors",
     "Client": "client",
     "Conflict": "errors",
@@ -61,28 +75,40 @@ _HOME_OF = {
     "NoAnswer": "errors",
     "NotFound": "errors",
     "NotReachable": "errors",
+    "NotReady": "errors",
     "PayloadTooLarge": "errors",
     "RowsRejected": "errors",
+    "Run": "run_handle",
     "ServerFault": "errors",
     "TensorTriggerError": "errors",
+    "Training": "training",
     "Unauthenticated": "errors",
     "Unavailable": "errors",
     "UnexpectedAnswer": "errors",
     "UnsupportedMedia": "errors",
+    "VersionSkew": "errors",
+    "callback": "callbacks.keras_callback",
     "job": "verbs",
     "jobs": "verbs",
     "load_ipython_extension": "magics",
     "login": "session",
+    "metrics": "verbs",
     "model": "verbs",
     "models": "verbs",
+    "panel": "panels.panel",
     "publish": "publishing",
     "run": "verbs",
+    "run_of": "verbs",
+    "runs": "verbs",
     "score_csv": "verbs",
+    "train": "training",
     "unload_ipython_extension": "magics",
+    "watch": "watching",
 }
 
 __all__ = [
     "ApiError",
+    "AsyncClient",
     "BadInput",
     "Client",
     "Conflict",
@@ -95,22 +121,33 @@ __all__ = [
     "NoAnswer",
     "NotFound",
     "NotReachable",
+    "NotReady",
     "PayloadTooLarge",
     "RowsRejected",
+    "Run",
     "ServerFault",
     "TensorTriggerError",
+    "Training",
     "Unauthenticated",
     "Unavailable",
     "UnexpectedAnswer",
     "UnsupportedMedia",
+    "VersionSkew",
+    "callback",
     "job",
     "jobs",
     "login",
+    "metrics",
     "model",
     "models",
+    "panel",
     "publish",
     "run",
+    "run_of",
+    "runs",
     "score_csv",
+    "train",
+    "watch",
 ]
 
 

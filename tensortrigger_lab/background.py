@@ -1,4 +1,4 @@
-"""A CSV job on the backend: follow it, cancel it, read its results."""
+"""A job on the backend: follow it, cancel it, read its results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Job:
 
     def __init__(self, record: JobRecord, client: Client) -> None:
         self.record = record
-        self._client = client
+        self.client = client
 
     @property
     def job_id(self) -> str:
@@ -39,12 +39,12 @@ class Job:
 
     def refresh(self) -> Job:
         """Look again."""
-        self.record = self._client.job(self.job_id)
+        self.record = self.client.job(self.job_id)
         return self
 
     def cancel(self) -> Job:
         """Stop it. Safe to repeat."""
-        self._client.cancel_job(self.job_id)
+        self.client.cancel_job(self.job_id)
         return self.refresh()
 
     def wait(self, progress: Progress | None = None, sleep: Callable[[float], None] = time.sleep) -> Job:
@@ -54,9 +54,9 @@ class Job:
             JobFailed: it failed, or somebody cancelled it.
         """
         try:
-            self._follow(progress, sleep)
+            self.follow(progress, sleep)
         except KeyboardInterrupt:
-            self._client.cancel_job(self.job_id)
+            self.client.cancel_job(self.job_id)
             raise
         if self.state != "succeeded":
             reason = f": {self.record.error}" if self.record.error else "."
@@ -70,10 +70,10 @@ class Job:
         """
         from tensortrigger_lab.scored import read_results
 
-        with self._client.results_csv(self.job_id) as chunks:
+        with self.client.results_csv(self.job_id) as chunks:
             frame = read_results(chunks, self.record.progress.rows_total)
         rejected = self.record.progress.rows_rejected
-        rejects = self._client.rejects(self.job_id) if rejected else []
+        rejects = self.client.rejects(self.job_id) if rejected else []
         frame.attrs = {
             "job_id": self.job_id,
             "model_id": self.record.model_id,
@@ -84,11 +84,11 @@ class Job:
 
     def results_csv(self) -> Any:
         """A context manager that gives the results as CSV bytes, streamed; rejected rows are absent."""
-        return self._client.results_csv(self.job_id)
+        return self.client.results_csv(self.job_id)
 
     def rejects(self, limit: int = 1000) -> list[Reject]:
         """The first ``limit`` rows that could not be scored."""
-        return self._client.rejects(self.job_id, limit=limit)
+        return self.client.rejects(self.job_id, limit=limit)
 
     def save(self, output: str | Path) -> None:
         """Stream the results into a CSV file, which appears under its name only when it is complete."""
@@ -111,15 +111,16 @@ class Job:
         progress = self.record.progress
         parts = [f"{progress.rows_done - progress.rows_rejected:,} rows scored"]
         if progress.rows_rejected:
-            first = self._client.rejects(self.job_id, limit=1) if explained else []
+            first = self.client.rejects(self.job_id, limit=1) if explained else []
             why = f" (first: {first[0].message})" if first else ""
             parts.append(f"{progress.rows_rejected:,} rejected{why}")
         if progress.rows_per_second:
             parts.append(f"{progress.rows_per_second:,.0f} rows/s")
         return f"{', '.join(parts)}, job {self.job_id}"
 
-    def _follow(self, progress: Progress | None, sleep: Callable[[float], None]) -> None:
-        for pause in _pauses():
+    def follow(self, progress: Progress | None, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Return when it has ended in whatever way."""
+        for pause in pauses():
             self.refresh()
             if progress is not None:
                 now = self.record.progress
@@ -135,7 +136,8 @@ class Job:
         return display.job_html(self.record)
 
 
-def _pauses() -> Iterator[float]:
+def pauses() -> Iterator[float]:
+    """Seconds between two looks, from short to long."""
     pause = FIRST_POLL
     while True:
         yield pause

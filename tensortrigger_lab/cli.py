@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 GROUP = "tensortrigger_lab.commands"
-CLIENT_VERBS = ("models", "run", "score", "jobs", "job", "cancel", "publish", "delete", "status")
+CLIENT_VERBS = (
+    *("models", "run", "score", "train", "runs", "watch", "metrics", "jobs", "job", "results", "cancel"),
+    *("publish", "delete", "status"),
+)
 SERVER_VERBS = ("serve", "migrate", "keys", "api", "worker", "forge", "trainer")
 INSTALL = 'pip install "tensortrigger-lab[backend]"'
 INTERRUPTED = 130

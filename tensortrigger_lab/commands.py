@@ -17,6 +17,7 @@ from tensortrigger_lab.inference import infer
 from tensortrigger_lab.scoring import score_to
 from tensortrigger_lab.status import status_facts
 from tensortrigger_lab.strict_json import loads
+from tensortrigger_lab.training_line import add_training_options, training_options
 from tensortrigger_lab.wire import WireError
 
 if TYPE_CHECKING:
@@ -38,19 +39,38 @@ def register(subparsers: Subparsers) -> None:
     delete.add_argument("model", help="id or name/3")
     run = _verb(subparsers, "run", _run, "one answer, or a batch of them, as JSON")
     run.add_argument("model", help="id, name or name/3")
-    run.add_argument("values", metavar="JSON", help="an object, a list, or - for standard input")
+    run.add_argument("values", metavar="JSON", nargs="?", help="an object, a list, or - for standard input")
+    run.add_argument("--csv", metavar="FILE.csv", help="score a file instead, as 'score' does")
+    run.add_argument("-o", "--output", metavar="OUT.csv", help="of --csv; default: standard output")
     score = _verb(subparsers, "score", _score, "score a CSV file in the background")
     score.add_argument("model", help="id, name or name/3")
     score.add_argument("file", metavar="FILE.csv")
     score.add_argument("-o", "--output", metavar="OUT.csv", help="default: standard output")
-    _verb(subparsers, "jobs", _jobs, "the CSV jobs")
-    _verb(subparsers, "job", _job, "one CSV job").add_argument("job_id", metavar="ID")
-    _verb(subparsers, "cancel", _cancel, "stop a CSV job").add_argument("job_id", metavar="ID")
+    jobs = _verb(subparsers, "jobs", _jobs, "the background jobs")
+    jobs.add_argument("--kind", choices=("score", "train"), help="only these")
+    _verb(subparsers, "job", _job, "one job").add_argument("job_id", metavar="ID")
+    results = _verb(subparsers, "results", _results, "what a CSV job gave, as CSV")
+    results.add_argument("job_id", metavar="ID")
+    results.add_argument("-o", "--output", metavar="OUT.csv", help="default: standard output")
+    _verb(subparsers, "cancel", _cancel, "stop a job").add_argument("job_id", metavar="ID")
+    train = _verb(subparsers, "train", _train, "train a model on the rows of a CSV file: its next version")
+    train.add_argument("model", help="id, name or name/3")
+    train.add_argument("file", metavar="FILE.csv", help="with a header: the model's inputs and the labels")
+    add_training_options(train)
+    runs = _verb(subparsers, "runs", _runs, "the training runs")
+    runs.add_argument("model", metavar="NAME", nargs="?", help="only those of this model")
+    runs.add_argument("--state", help="running, succeeded, failed, cancelled or lost")
+    watch = _verb(subparsers, "watch", _watch, "follow a run or a job until it ends")
+    watch.add_argument("target", metavar="RUN|JOB", nargs="?", help="an id")
+    watch.add_argument("--latest", action="store_true", help="the newest run")
+    metrics = _verb(subparsers, "metrics", _metrics, "the points of a run, as CSV")
+    metrics.add_argument("target", metavar="RUN", nargs="?", help="an id; default: the newest run")
     publish = _verb(subparsers, "publish", _publish, "publish a .keras or .h5 file")
     publish.add_argument("file", metavar="FILE")
     publish.add_argument("--name", required=True, help="a-z, 0-9, '.', '_', '-'")
     publish.add_argument("--description", default="")
     publish.add_argument("--schema", metavar="SCHEMA.json", help="{name: {var_type, index}}")
+    publish.add_argument("--timeout", type=float, metavar="S", help="seconds to wait until it is ready")
 
 
 def _verb(subparsers: Subparsers, name: str, verb: Verb, told: str) -> argparse.ArgumentParser:
@@ -77,7 +97,12 @@ def _delete(client: Client, arguments: argparse.Namespace) -> None:
     _say(deleted_text(verbs.delete(arguments.model, client=client).record))
 
 
-def _run(client: Client, arguments: argparse.Namespace) -> None:
+def _run(client: Client, arguments: argparse.Namespace) -> int | None:
+    if (arguments.values is None) == (arguments.csv is None):
+        raise BadInput("Give either values as JSON, or a file with --csv.")
+    if arguments.csv is not None:
+        arguments.file = arguments.csv
+        return _score(client, arguments)
     values = sys.stdin.read() if arguments.values == "-" else arguments.values
     try:
         question = loads(values)
@@ -85,6 +110,7 @@ def _run(client: Client, arguments: argparse.Namespace) -> None:
         raise BadInput(f"The values are {error}.") from None
     answer = infer(client, arguments.model, question)
     _say(json.dumps(answer, default=_plain, ensure_ascii=False))
+    return None
 
 
 def _score(client: Client, arguments: argparse.Namespace) -> int:
@@ -93,12 +119,49 @@ def _score(client: Client, arguments: argparse.Namespace) -> int:
     return 1 if job.all_rejected else 0
 
 
-def _jobs(client: Client, _: argparse.Namespace) -> None:
-    _say(repr(verbs.jobs(client=client)))
+def _jobs(client: Client, arguments: argparse.Namespace) -> None:
+    _say(repr(verbs.jobs(arguments.kind, client=client)))
 
 
 def _job(client: Client, arguments: argparse.Namespace) -> None:
     _say(repr(verbs.job(arguments.job_id, client=client)))
+
+
+def _results(client: Client, arguments: argparse.Namespace) -> None:
+    job = verbs.scored_job(arguments.job_id, client=client)
+    if arguments.output is not None:
+        job.save(arguments.output)
+    else:
+        with job.results_csv() as chunks:
+            sys.stdout.buffer.writelines(chunks)
+        sys.stdout.buffer.flush()
+    sys.stderr.write(f"{job.summary()}\n")
+
+
+def _train(client: Client, arguments: argparse.Namespace) -> None:
+    from tensortrigger_lab.training import train
+    from tensortrigger_lab.training_data import table_and_labels
+
+    x, y = table_and_labels(arguments.file, arguments.label)
+    training = train(arguments.model, x, y, client=client, **training_options(arguments))
+    _say(repr(training))
+
+
+def _runs(client: Client, arguments: argparse.Namespace) -> None:
+    _say(repr(verbs.runs(arguments.model, state=arguments.state, client=client)))
+
+
+def _watch(client: Client, arguments: argparse.Namespace) -> int:
+    from tensortrigger_lab.watching import watch
+
+    if (arguments.target is None) != arguments.latest:
+        raise BadInput("Name a run or a job, or say --latest for the newest run.")
+    found = watch(arguments.target, client=client, resume="tt watch {}")
+    return 0 if found.state in ("succeeded", "running", "queued") else 1
+
+
+def _metrics(client: Client, arguments: argparse.Namespace) -> None:
+    verbs.metrics(arguments.target, client=client).to_csv(sys.stdout)
 
 
 def _cancel(client: Client, arguments: argparse.Namespace) -> None:
@@ -107,7 +170,7 @@ def _cancel(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def _publish(client: Client, arguments: argparse.Namespace) -> None:
-    from tensortrigger_lab.publishing import publish
+    from tensortrigger_lab.publishing import TIMEOUT, publish
 
     schema = None
     if arguments.schema is not None:
@@ -120,6 +183,7 @@ def _publish(client: Client, arguments: argparse.Namespace) -> None:
         arguments.name,
         description=arguments.description,
         schema=schema,
+        timeout=arguments.timeout or TIMEOUT,
         client=client,
     )
     _say(repr(model))

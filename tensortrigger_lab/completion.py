@@ -2,40 +2,82 @@
 
 from __future__ import annotations
 
+import argparse
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.interactiveshell import InteractiveShell
 
-from tensortrigger_lab.notebook_objects import data_variables, keras_models
+from tensortrigger_lab.background import Job
+from tensortrigger_lab.endpoint import Model
+from tensortrigger_lab.magic_lines import make_parser
+from tensortrigger_lab.notebook_objects import data_variables, keras_models, variables_of
+from tensortrigger_lab.run_handle import Run
 from tensortrigger_lab.session import session
+from tensortrigger_lab.training import Training
 
-OPTIONS = {
-    "publish": ("--name", "--example", "--description"),
-    "run": (),
-    "score": ("--output",),
-    "models": (),
-    "delete": (),
-    "cancel": (),
-    "job": (),
-    "jobs": (),
-    "status": (),
-    "login": (),
-}
-EVERY = ("--debug", "--help")
 LINE = re.compile(r"\s*(?:[\w.]+\s*=\s*)?%{1,2}tt\s+(?P<rest>.*)", re.DOTALL)
+
+MODELS, WATCHED = ("models", "aliases", "endpoints"), ("runs", "jobs", "handles")
+POSITIONS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "publish": (("keras_models",),),
+    "run": (MODELS, ("data",)),
+    "score": (MODELS, ("data",)),
+    "train": (MODELS, ("data",), ("data",)),
+    "models": (("models",),),
+    "runs": (("models",),),
+    "watch": (WATCHED,),
+    "metrics": (("runs", "handles"),),
+    "job": (("jobs",),),
+    "results": (("jobs",),),
+    "cancel": (("jobs",),),
+}
+"""Which names fit at which place after a verb."""
+VALUES = {("publish", "--name"): ("models",), ("publish", "--example"): ("data",)}
+"""Which names fit after an option."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Names that may be offered."""
+    """Names that may be offered.
+
+    Attributes:
+        models, aliases, jobs, runs: what the backend has told of so far.
+        endpoints, handles, keras_models, data: variables with a published model; with a run, training or job;
+            with a Keras model; with a DataFrame, Series or array.
+    """
 
     keras_models: Iterable[str] = ()
     data: Iterable[str] = ()
-    models: Iterable[str] = field(default_factory=tuple)
-    jobs: Iterable[str] = field(default_factory=tuple)
+    models: Iterable[str] = ()
+    jobs: Iterable[str] = ()
+    runs: Iterable[str] = ()
+    aliases: Iterable[str] = ()
+    endpoints: Iterable[str] = ()
+    handles: Iterable[str] = ()
+
+    def of(self, kinds: Iterable[str]) -> set[str]:
+        """All names of these kinds."""
+        return {name for kind in kinds for name in getattr(self, kind)}
+
+
+@cache
+def options() -> dict[str, dict[str, bool]]:
+    """The long options of each verb, and whether a value follows."""
+    (verbs,) = [action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    return {
+        verb: {
+            name: action.nargs != 0
+            for action in parser._actions
+            if action.help != argparse.SUPPRESS
+            for name in action.option_strings
+            if name.startswith("--")
+        }
+        for verb, parser in verbs.choices.items()
+    }
 
 
 def candidates(before_cursor: str, known: Known) -> tuple[str, list[str]] | None:
@@ -51,33 +93,30 @@ def candidates(before_cursor: str, known: Known) -> tuple[str, list[str]] | None
 def _fitting(words: list[str], word: str, known: Known) -> set[str]:
     """What could stand after ``words``."""
     if not words:
-        return set(OPTIONS)
+        return set(options())
     verb, *rest = words
-    if verb not in OPTIONS:
+    if verb not in options():
         return set()
     if word.startswith("-"):
-        return {*OPTIONS[verb], *EVERY} - set(rest)
-    before = rest[-1] if rest else ""
-    if before == "--name":
-        return set(known.models)
-    if before == "--example":
-        return set(known.data)
-    if before in ("--description", "--output", "-o"):
-        return set()
-    place = sum(1 for part in rest if not part.startswith("-"))
-    first = {
-        "publish": known.keras_models,
-        "run": known.models,
-        "score": known.models,
-        "models": known.models,
-        "job": known.jobs,
-        "cancel": known.jobs,
-    }
-    if place == 0 and verb in first:
-        return set(first[verb])
-    if verb in ("run", "score") and place == 1:
-        return set(known.data)
-    return {*OPTIONS[verb]} - set(rest)
+        return set(options()[verb]) - set(rest)
+    before = "--output" if rest and rest[-1] == "-o" else rest[-1] if rest else ""
+    if options()[verb].get(before):
+        return known.of(VALUES.get((verb, before), ()))
+    place = sum(1 for _ in _positional(verb, rest))
+    places = POSITIONS.get(verb, ())
+    if place < len(places):
+        return known.of(places[place])
+    return set(options()[verb]) - set(rest) - {"--debug", "--help"}
+
+
+def _positional(verb: str, rest: list[str]) -> Iterator[str]:
+    """The words that are neither options nor values of options."""
+    before = ""
+    for part in rest:
+        takes_value = options()[verb].get("--output" if before == "-o" else before, False)
+        if not part.startswith("-") and not takes_value:
+            yield part
+        before = part
 
 
 class Matcher:
@@ -93,8 +132,12 @@ class Matcher:
         return Known(
             keras_models(namespace),
             data_variables(namespace),
-            frozenset(client.seen_models) if client else (),
-            frozenset(client.seen_jobs) if client else (),
+            frozenset(client.seen.models) if client else (),
+            frozenset(client.seen.jobs) if client else (),
+            frozenset(client.seen.runs) if client else (),
+            frozenset(client.seen.aliases) if client else (),
+            variables_of(namespace, Model),
+            variables_of(namespace, Run, Training, Job),
         )
 
     @context_matcher(identifier="tensortrigger")  # type: ignore[untyped-decorator]

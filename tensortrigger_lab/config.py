@@ -50,6 +50,16 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(found.get(URL_VARIABLE) or DEFAULT_URL, found.get(KEY_VARIABLE) or None)
 
 
+def settings_of(url: str | None, api_key: str | None) -> Settings:
+    """The settings that a caller names; what it leaves open comes from the environment.
+
+    The environment's key goes only with the environment's URL: a key is never sent to a backend that it was
+    not given for.
+    """
+    found = from_environment()
+    return Settings(url, api_key) if url else Settings(found.url, api_key or found.api_key)
+
+
 def version() -> str:
     """The installed version of the distribution; ``0+source`` where it runs from a bare source tree."""
     try:

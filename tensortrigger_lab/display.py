@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from tensortrigger_lab.wire import JobProgress, JobRecord, ModelRecord, Reject
+from tensortrigger_lab.curves import metrics_told
+from tensortrigger_lab.wire import JobProgress, JobRecord, ModelRecord, Reject, RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 Row = tuple[str, ...]
 
 MODEL_HEADINGS = ("name", "version", "state", "engine", "created", "id")
-JOB_HEADINGS = ("job", "state", "scored", "rejected", "created", "model")
+JOB_HEADINGS = ("job", "kind", "state", "done", "rejected", "created", "model")
+RUN_HEADINGS = ("run", "name", "state", "epoch", "metrics", "model", "created")
+METRICS_LISTED = 2
+"""So many in a table: the loss and its validation, mostly."""
 
 
 class Listing(Sequence[T], Generic[T]):
@@ -47,6 +54,12 @@ class Listing(Sequence[T], Generic[T]):
             return f"<p>{escape(self._nothing)}</p>"
         return html_table(self._headings, self._rows())
 
+    def to_frame(self) -> pd.DataFrame:
+        """The same table as a DataFrame, one row an entry, each cell as text."""
+        import pandas as pd
+
+        return pd.DataFrame(self._rows(), columns=list(self._headings))
+
     def _rows(self) -> list[Row]:
         return [self._row_of(entry) for entry in self._entries]
 
@@ -70,14 +83,53 @@ def deleted_text(record: ModelRecord) -> str:
 def job_row(record: JobRecord, model: str | None = None) -> Row:
     """The cells under ``JOB_HEADINGS``; the model by its id where no name is known."""
     progress = record.progress
+    training = record.kind == "train"
     return (
         record.job_id,
+        record.kind,
         record.state,
-        rows_told(progress),
-        f"{progress.rows_rejected:,}",
+        epochs_told(progress.epochs_done, progress.epochs_total) if training else rows_told(progress),
+        "" if training else f"{progress.rows_rejected:,}",
         record.created[:19],
-        model or record.model_id,
+        model or trained_name(record) or record.model_id,
     )
+
+
+def trained_name(record: JobRecord) -> str:
+    """``name/3`` of the model that the job runs or trains; empty where the backend does not tell it."""
+    if record.model_name is None:
+        return ""
+    return (
+        record.model_name if record.model_version is None else f"{record.model_name}/{record.model_version}"
+    )
+
+
+def run_row(record: RunRecord) -> Row:
+    """The cells under ``RUN_HEADINGS``."""
+    epoch = "" if record.epoch is None else epochs_told(record.epoch, record.epochs)
+    told = metrics_told(record.metrics, METRICS_LISTED)
+    return (record.run_id, record.name, record.state, epoch, told, record.model or "", record.created[:19])
+
+
+def run_facts(record: RunRecord) -> tuple[str, list[tuple[str, str]]]:
+    """Heading and facts of a run."""
+    facts = [("name", record.name)]
+    if record.model:
+        facts.append(("model", record.model))
+    if record.epoch is not None:
+        facts.append(("epoch", epochs_told(record.epoch, record.epochs)))
+    if record.step is not None:
+        facts.append(("step", f"{record.step:,}"))
+    if record.metrics:
+        facts.append(("metrics", metrics_told(record.metrics)))
+    if record.error:
+        facts.append(("error", record.error))
+    return f"Run {record.run_id}, {record.state}", [*facts, ("created", record.created)]
+
+
+def epochs_told(done: int, total: int | None) -> str:
+    """Epochs done of all, as far as they are known."""
+    return f"{done:,} of {'?' if total is None else f'{total:,}'}"
 
 
 def job_text(record: JobRecord) -> str:
@@ -92,6 +144,8 @@ def job_html(record: JobRecord) -> str:
 
 def _job_facts(record: JobRecord) -> list[tuple[str, str]]:
     progress = record.progress
+    if record.kind == "train":
+        return [*_training_facts(record), ("created", record.created)]
     facts = [
         ("model", record.model_id),
         ("scored", rows_told(progress)),
@@ -102,6 +156,26 @@ def _job_facts(record: JobRecord) -> list[tuple[str, str]]:
     if record.error:
         facts.append(("error", record.error))
     return [*facts, ("created", record.created)]
+
+
+def _training_facts(record: JobRecord) -> list[tuple[str, str]]:
+    progress, training = record.progress, record.training
+    facts = [
+        ("trains", trained_name(record) or record.model_id),
+        ("epochs", epochs_told(progress.epochs_done, progress.epochs_total)),
+    ]
+    if training is not None:
+        rate = f", learning rate {training.learning_rate:g}" if training.learning_rate is not None else ""
+        source = f" ({training.source})" if training.source else ""
+        facts.append(("with", f"{training.optimizer}, {training.loss}{rate}{source}"))
+    if record.result is not None:
+        made = record.result
+        facts.append(("made", f"{made.name}/{made.version} ({made.model_id})"))
+    if progress.seconds_left:
+        facts.append(("left", f"{progress.seconds_left:,.0f} s"))
+    if record.error:
+        facts.append(("error", record.error))
+    return facts
 
 
 def rows_told(progress: JobProgress) -> str:

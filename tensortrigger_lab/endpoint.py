@@ -16,6 +16,8 @@ from tensortrigger_lab.wire import ModelRecord
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tensortrigger_lab.training import Training
+
 LONGEST_CURL_BODY = 4000
 """Characters; a longer body is read from a file, since no one pastes an image."""
 BODY_FILE = "request.json"
@@ -29,6 +31,7 @@ class Model:
         client: the backend it lives on.
         example: the members of a request that runs it, less the model: ``input_vector`` or ``inputs``.
         check: the comparison with ``model.predict``; None where it was not published from here.
+        remark: what else publishing had to tell.
     """
 
     def __init__(
@@ -38,10 +41,12 @@ class Model:
         *,
         example: dict[str, Any] | None = None,
         check: Check | None = None,
+        remark: str = "",
     ) -> None:
         self.record = record
         self.client = client
         self.check = check
+        self.remark = remark
         self._example = example or placeholder_example(record)
 
     @property
@@ -95,6 +100,12 @@ class Model:
         """Its outputs for every row of a CSV file or DataFrame; see ``tensortrigger_lab.score_csv``."""
         return scoring.score(self.client, self.model_id, source, progress=progress)
 
+    def train(self, x: Any, y: Any, **options: Any) -> Training:
+        """Train it on more data into the name's next version; see ``tensortrigger_lab.train``."""
+        from tensortrigger_lab.training import train
+
+        return train(self, x, y, **options)
+
     def delete(self) -> None:
         """Remove this version from the backend for good; other versions of the name stay."""
         self.client.delete_model(self.model_id)
@@ -119,6 +130,11 @@ class Model:
             facts.append(("description", record.description))
         if self.check is not None:
             facts.append(("check", str(self.check)))
+        if self.remark:
+            facts.append(("note", self.remark))
+        if record.parent is not None:
+            version = f" version {record.parent.version}" if record.parent.version is not None else ""
+            facts.append(("trained from", f"{record.name!r}{version}"))
         if record.state == "ready":
             facts.append(("try it", self.curl))
             if self.curl.endswith(f"@{BODY_FILE}"):

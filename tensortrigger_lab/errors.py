@@ -5,6 +5,7 @@ TensorTriggerError
 ├── NotReachable (ConnectionError)  nothing answers at the backend's URL, or it hung up
 ├── NoAnswer (TimeoutError)         the backend took longer than the timeout
 ├── UnexpectedAnswer                what answered does not speak this API
+├── NotReady (TimeoutError)         a version takes longer to become ready than was to be waited
 ├── JobFailed                       the job ended as failed or cancelled
 └── ApiError                        the backend said no
     ├── InvalidRequest              400, 405, 422: the request does not fit
@@ -19,6 +20,7 @@ TensorTriggerError
     └── ServerFault                 any other 5xx
 
 RowsRejected (UserWarning)          rows of a CSV got no score; no error: the other rows did
+VersionSkew (UserWarning)           client and backend are of versions that need not fit each other
 """
 
 from __future__ import annotations
@@ -102,6 +104,15 @@ class UnexpectedAnswer(TensorTriggerError):
     """What answered does not speak this API."""
 
 
+class NotReady(TensorTriggerError, TimeoutError):
+    """A version takes longer to become ready than was to be waited; it may still become so."""
+
+    def __init__(self, detail: str, model_id: str, state: str) -> None:
+        super().__init__(detail)
+        self.model_id = model_id
+        self.state = state
+
+
 class JobFailed(TensorTriggerError):
     """The job ended as failed or cancelled."""
 
@@ -112,6 +123,10 @@ class JobFailed(TensorTriggerError):
 
 class RowsRejected(UserWarning):
     """Rows of a CSV job could not be scored; the others were."""
+
+
+class VersionSkew(UserWarning):
+    """Client and backend are of versions that need not fit each other."""
 
 
 class ApiError(TensorTriggerError):

@@ -45,3 +45,12 @@ def data_variables(namespace: Mapping[str, Any]) -> list[str]:
         for name, value in list(namespace.items())
         if not name.startswith("_") and (is_frame(value) or is_series(value) or isinstance(value, array))
     )
+
+
+def variables_of(namespace: Mapping[str, Any], *kinds: type) -> list[str]:
+    """Names of the variables that hold objects of these classes, private and history ones left out."""
+    return sorted(
+        name
+        for name, value in list(namespace.items())
+        if not name.startswith("_") and isinstance(value, kinds)
+    )

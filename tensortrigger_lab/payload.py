@@ -31,8 +31,26 @@ def frame_rows(frame: pd.DataFrame) -> list[dict[str, int | float]]:
         BadInput: the first value that is no finite number, by column and row (counted from 0).
     """
     names = [str(name) for name in frame.columns]
-    columns = [_column(frame.iloc[:, place], name) for place, name in enumerate(names)]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return [dict(zip(names, row, strict=True)) for row in frame_lists(frame)]
+
+
+def frame_lists(frame: pd.DataFrame) -> list[list[int | float]]:
+    """Each row of a DataFrame as a list in the order of its columns.
+
+    Raises:
+        BadInput: the first value that is no finite number, by column and row (counted from 0).
+    """
+    columns = [_column(frame.iloc[:, place], str(name)) for place, name in enumerate(frame.columns)]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def series_numbers(series: pd.Series[Any]) -> list[int | float]:
+    """The values of a Series; booleans become 0 and 1.
+
+    Raises:
+        BadInput: the first value that is no finite number, by row (counted from 0).
+    """
+    return list(_column(series, str(series.name)))
 
 
 def nested(array: npt.NDArray[Any], name: str | None = None) -> list[Any]:

@@ -6,6 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from tensortrigger_lab import answers, artifacts, signature
 from tensortrigger_lab.client import Client, reference_to
 from tensortrigger_lab.comparison import Check, compare, in_order
 from tensortrigger_lab.display import size_told
+from tensortrigger_lab.earlier_names import with_earlier_names
 from tensortrigger_lab.endpoint import Model
-from tensortrigger_lab.errors import BadInput, ModelRefused, TensorTriggerError
+from tensortrigger_lab.errors import BadInput, ModelRefused, NotReady, TensorTriggerError
 from tensortrigger_lab.example_rows import ExampleRows, example_rows
 from tensortrigger_lab.notebook_objects import is_frame, is_keras_model
 from tensortrigger_lab.progress import Progress, progress_for
@@ -25,6 +27,8 @@ from tensortrigger_lab.wire import ModelRecord
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 POLL = 0.25
 """Seconds between two looks at a version that is not ready yet."""
+TIMEOUT = 900.0
+"""Seconds until a version must be ready: several times what a large model takes on a small machine."""
 
 
 def publish(
@@ -35,6 +39,7 @@ def publish(
     schema: Mapping[str, Any] | None = None,
     *,
     progress: bool = True,
+    timeout: float = TIMEOUT,
     client: Client | None = None,
 ) -> Model:
     """Make a Keras model an endpoint, and see that it answers as ``model.predict`` does.
@@ -46,44 +51,113 @@ def publish(
             whose dtypes say INT or FLOAT; an array, batch axis first; a list or mapping of arrays for several
             inputs. The first 32 rows with finite values are run on both sides.
         description: for people.
-        schema: ``{name: {var_type, index}}`` or ``{input_schema, output_schema}``, not to be inferred.
+        schema: ``{name: {var_type, index}}`` or ``{input_schema, output_schema}``, not to be inferred. Where
+            neither it nor a DataFrame names the inputs, and the latest version of the same name has names for
+            as many, those stay: whoever calls the endpoint goes on as before. This is told.
         progress: whether to show it.
+        timeout: seconds to wait until the version is ready.
 
     Raises:
         BadInput: name, example or schema cannot be right; nothing was sent.
         ModelRefused: the backend does not accept the model; the faults name the layer and the remedy.
+        NotReady: it took longer than ``timeout``; the error names the version, which may still become ready.
         TensorTriggerError: see the tree in ``errors``.
 
     Example:
         >>> tt.publish(model, name="churn", example=X_train)  # doctest: +SKIP
         Model 'churn' version 1, ready
     """
-    _check_name(name)
-    declared = _schema(model, example, schema)
-    rows = example_rows(example) if example is not None else None
-    predicted = _predicted(model, rows) if rows is not None else None
+    check_name(name)
     client = client or session().client
     with progress_for(progress) as shown:
         shown.show("saving the model")
-        content = artifacts.model_bytes(model)
-        shown.show("checking, rebuilding and verifying", note=size_told(len(content)))
+        package = packed(model, name, example, description, schema)
+        declared, remark = with_earlier_names(
+            client, name, package.schema, package.rows, guessed=package.guessed, outputs=package.outputs
+        )
+        shown.show("checking, rebuilding and verifying", note=size_told(len(package.content)))
         record = client.publish(
-            artifacts.encoded(content),
+            artifacts.encoded(package.content),
             name=name,
-            title=name,
+            title=package.title,
             description=description,
             schema=declared,
             idempotency_key=uuid.uuid4().hex,
         )
-        record = _ready(client, record, shown)
-        if rows is not None:
+        record = _ready(client, record, shown, timeout)
+        if package.rows is not None:
             shown.show("comparing with model.predict")
-        check = _check(client, record, rows, predicted, given=example is not None)
-        shown.finish(f"published {record.name!r} version {record.version}: {check}")
-    return Model(record, client, example=_example_body(record, rows), check=check)
+        check = compared(client, record, package)
+        told = f"published {record.name!r} version {record.version}: {check}"
+        shown.finish(f"{told}; {remark}" if remark else told)
+    return Model(record, client, example=example_body(record, package.rows), check=check, remark=remark)
 
 
-def _check_name(name: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Package:
+    """What publishing needs of a model: taken while nothing changes it, sent whenever.
+
+    Attributes:
+        content: the bytes of the saved file.
+        schema: what is declared; None for a model that takes tensors.
+        rows: the example's first rows; None where there was no example or none of its rows is finite.
+        predicted: what the model said to them; None where nothing in this process could.
+        given: whether there was an example.
+        guessed: whether the schema's input names stand for nothing that the user wrote.
+        outputs: how many numbers the model gives, where that is known and nobody has named them.
+    """
+
+    name: str
+    title: str
+    description: str
+    content: bytes
+    schema: dict[str, Any] | None
+    rows: ExampleRows | None
+    predicted: Any
+    given: bool
+    guessed: bool = False
+    outputs: int | None = None
+
+
+def packed(
+    model: Any,
+    name: str,
+    example: Any = None,
+    description: str = "",
+    schema: Mapping[str, Any] | None = None,
+    *,
+    title: str = "",
+) -> Package:
+    """Save the model and ask it the example, without a word to any backend; see ``publish``.
+
+    Raises:
+        BadInput: name, example or schema cannot be right.
+    """
+    check_name(name)
+    declared = declared_schema(model, example, schema)
+    rows = example_rows(example) if example is not None else None
+    predicted = _predicted(model, rows) if rows is not None else None
+    content = artifacts.model_bytes(model)
+    return Package(
+        name,
+        title or name,
+        description,
+        content,
+        declared,
+        rows,
+        predicted,
+        given=example is not None,
+        guessed=schema is None and not is_frame(example),
+        outputs=schema_width(getattr(model, "output_shape", None)) if schema is None else None,
+    )
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that cannot stand in a URL.
+
+    Raises:
+        BadInput: with one that could, where that can be made of it.
+    """
     if not NAME.fullmatch(name):
         made = re.sub(r"[^a-z0-9._-]+", "-", name.strip().lower()).strip("-._")[:63]
         hint = f", such as {made!r}" if made else ""
@@ -95,7 +169,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def _schema(model: Any, example: Any, schema: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def declared_schema(model: Any, example: Any, schema: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """The schema to declare, None for a model that takes tensors; it fits the model where that is at hand."""
     keras = is_keras_model(model)
     shape = getattr(model, "input_shape", None) if keras and model.built else None
@@ -131,14 +205,28 @@ def _predicted(model: Any, rows: ExampleRows) -> Any:
 
 
 def _ready(
-    client: Client, record: ModelRecord, shown: Progress, sleep: Callable[[float], None] = time.sleep
+    client: Client,
+    record: ModelRecord,
+    shown: Progress,
+    timeout: float,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> ModelRecord:
     """Follow a version until it is ready.
 
     Raises:
         ModelRefused: with the report's faults.
+        NotReady: it takes longer than ``timeout``.
     """
+    until = clock() + timeout
     while record.state not in ("ready", "refused"):
+        if clock() >= until:
+            raise NotReady(
+                f"Version {record.model_id} of {record.name!r} is still {record.state} after {timeout:g} s. It goes "
+                f"on: look with tt.model({record.model_id!r}), or wait longer with publish(..., timeout=...).",
+                record.model_id,
+                record.state,
+            )
         shown.show(record.state)
         sleep(POLL)
         record = client.model(record.model_id)
@@ -148,11 +236,13 @@ def _ready(
     return record
 
 
-def _check(
-    client: Client, record: ModelRecord, rows: ExampleRows | None, predicted: Any, *, given: bool
-) -> Check:
+def compared(client: Client, record: ModelRecord, package: Package) -> Check:
+    """Ask the endpoint the example's rows, and compare; never raises an error of ours."""
+    rows, predicted = package.rows, package.predicted
     if rows is None:
-        return Check(None, reason="no row of the example is finite." if given else "no example was given.")
+        return Check(
+            None, reason="no row of the example is finite." if package.given else "no example was given."
+        )
     if predicted is None:
         return Check(None, reason="it was published from a file.")
     try:
@@ -176,7 +266,8 @@ def _served(client: Client, record: ModelRecord, rows: ExampleRows) -> Any:
     return answers.tensor(outputs)
 
 
-def _example_body(record: ModelRecord, rows: ExampleRows | None) -> dict[str, Any] | None:
+def example_body(record: ModelRecord, rows: ExampleRows | None) -> dict[str, Any] | None:
+    """The members, less the model, of a request that runs the example's first row."""
     if rows is None:
         return None
     if record.schema is not None:

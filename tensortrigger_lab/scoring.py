@@ -62,7 +62,9 @@ def score(client: Client, reference: str, source: Any, *, progress: bool = True)
     return frame
 
 
-def score_to(client: Client, reference: str, source: Any, output: str | Path | BinaryIO) -> Job:
+def score_to(
+    client: Client, reference: str, source: Any, output: str | Path | BinaryIO, *, progress: bool = True
+) -> Job:
     """Score ``source`` into a CSV, streamed: ``row`` (from 0), then the outputs; rejected rows are absent.
 
     Args:
@@ -72,7 +74,7 @@ def score_to(client: Client, reference: str, source: Any, output: str | Path | B
         OSError: the file cannot be written.
         TensorTriggerError: as for ``score``.
     """
-    with progress_for() as shown:
+    with progress_for(progress) as shown:
         with csv_file(source) as path:
             job = start(client, reference, path, shown)
         job.wait(shown)

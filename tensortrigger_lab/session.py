@@ -35,6 +35,10 @@ class Session:
         if former is not None and former is not client:
             former.close()
 
+    def configure(self, *, url: str | None = None, timeout: float | None = None) -> None:
+        """Go on with another URL, then without the key, or with another timeout."""
+        self.use(self.client.changed(url=url, timeout=timeout))
+
     def close(self) -> None:
         """Close the shared client; the next call makes a new one. Safe to repeat."""
         with self._lock:

@@ -1,4 +1,4 @@
-"""The functions that a notebook calls about what is published already: run, score_csv, models, jobs."""
+"""The functions that a notebook calls about what is there already: run, score_csv, models, jobs, runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from tensortrigger_lab.background import Job
 from tensortrigger_lab.client import PAGE, Client
 from tensortrigger_lab.endpoint import Model
 from tensortrigger_lab.errors import BadInput, TensorTriggerError
+from tensortrigger_lab.run_handle import Run
 from tensortrigger_lab.session import session
+from tensortrigger_lab.training import Training
+from tensortrigger_lab.watching import found_target
+from tensortrigger_lab.wire import JobRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,32 +126,105 @@ def delete(reference: str, *, client: Client | None = None) -> Model:
     return found
 
 
-def job(job_id: str, *, client: Client | None = None) -> Job:
-    """One CSV job: its state, ``wait()``, ``cancel()``, ``results()``, ``rejects()``.
+def job(job_id: str, *, client: Client | None = None) -> Job | Training:
+    """One job: a ``Job`` that scores a CSV, or a ``Training``; both with ``wait()`` and ``cancel()``.
 
     Example:
-        >>> tt.job(job_id).wait().results()  # doctest: +SKIP
+        >>> tt.job(job_id).wait()  # doctest: +SKIP
     """
     client = client or session().client
-    return Job(client.job(job_id), client)
+    return handle_of(client.job(job_id), client)
 
 
-def jobs(*, limit: int = 100, client: Client | None = None) -> display.Listing[Job]:
-    """The newest CSV jobs, newest first, as a list that shows itself as a table.
+def scored_job(job_id: str, *, client: Client | None = None) -> Job:
+    """One job that scores a CSV.
+
+    Raises:
+        BadInput: it is a training, which has curves and no results.
+    """
+    found = job(job_id, client=client)
+    if isinstance(found, Training):
+        raise BadInput(
+            f"Job {job_id} is a training: see its metrics instead.", expected="a CSV job", got="a training"
+        )
+    return found
+
+
+def handle_of(record: JobRecord, client: Client) -> Job | Training:
+    """What a notebook holds of a job of this kind."""
+    return Training(record, client) if record.kind == "train" else Job(record, client)
+
+
+def jobs(
+    kind: str | None = None, *, limit: int = 100, client: Client | None = None
+) -> display.Listing[Job | Training]:
+    """The newest jobs, newest first, as a list that shows itself as a table.
+
+    Args:
+        kind: ``score`` or ``train``; None for both.
 
     Example:
         >>> [job.state for job in tt.jobs()]  # doctest: +SKIP
         ['succeeded']
     """
     client = client or session().client
-    records = client.jobs(limit=limit)
-    names = _model_names(client) if records else {}
+    records = client.jobs(kind=kind, limit=limit)
+    unnamed = any(record.model_name is None for record in records)
+    names = _model_names(client) if unnamed else {}
     return display.Listing(
-        [Job(record, client) for record in records],
+        [handle_of(record, client) for record in records],
         display.JOB_HEADINGS,
         lambda job: display.job_row(job.record, names.get(job.record.model_id)),
-        "No jobs yet: start one with tt.score_csv(model, path_or_DataFrame).",
+        "No jobs yet: start one with tt.score_csv(model, path_or_DataFrame) or tt.train(model, x, y).",
     )
+
+
+def runs(
+    model: str | None = None, *, state: str | None = None, limit: int = 100, client: Client | None = None
+) -> display.Listing[Run]:
+    """The newest training runs, newest first, as a list that shows itself as a table.
+
+    Args:
+        model: only those of this model's name.
+        state: only those that are ``running``, ``succeeded``, ``failed``, ``cancelled`` or ``lost``.
+
+    Example:
+        >>> tt.runs("churn")[0].metrics()["loss"].plot()  # doctest: +SKIP
+    """
+    client = client or session().client
+    return display.Listing(
+        [Run(record, client) for record in client.runs(model=model, state=state, limit=limit)],
+        display.RUN_HEADINGS,
+        lambda run: display.run_row(run.record),
+        "No runs yet: start one with tt.train(model, x, y), or with model.fit(..., callbacks=[tt.callback(name)]).",
+    )
+
+
+def run_of(run_id: str, *, client: Client | None = None) -> Run:
+    """One training run: its state, ``metrics()``, ``history()``, ``watch()``.
+
+    Example:
+        >>> tt.run_of(run_id).history()["loss"].min()  # doctest: +SKIP
+        0.21
+    """
+    client = client or session().client
+    return Run(client.run_record(run_id), client)
+
+
+def metrics(run: Run | Training | str | None = None, *, client: Client | None = None) -> pd.DataFrame:
+    """A run's points as a table: kind, step, epoch, time, then a column a metric.
+
+    Args:
+        run: a ``Run``, a ``Training``, an id, or None for the newest run.
+
+    Example:
+        >>> tt.metrics().query("kind == 'epoch'")["val_loss"].min()  # doctest: +SKIP
+        0.31
+    """
+    found = found_target(run, client or session().client)
+    if isinstance(found, Job):
+        raise BadInput(f"Job {found.job_id} scores a CSV: it has no metrics.", expected="a run or a training")
+    return found.metrics()
 
 
 def _model_names(client: Client) -> dict[str, str]:

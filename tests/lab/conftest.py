@@ -18,6 +18,7 @@ from tensortrigger_lab.session import session
 URL = "http://127.0.0.1:8500"
 MODEL_ID = "0197c2f0a1b24c3d8e5f60718293a4b5"
 JOB_ID = "0197c2f0ffff4c3d8e5f60718293a4b5"
+RUN_ID = "0197c2f0eeee4c3d8e5f60718293a4b5"
 
 Reply = Callable[[httpx.Request], httpx.Response]
 
@@ -91,6 +92,75 @@ def job_members(state: str = "succeeded", **progress: Any) -> dict[str, Any]:
     }
 
 
+def training_members(state: str = "running", **changes: Any) -> dict[str, Any]:
+    """A Job object of a training: two epochs of ten steps."""
+    done = {"queued": 0, "running": 1}.get(state, 2)
+    return {
+        **job_members(state, rows_total=320, rows_done=160 * done, epochs_done=done, epochs_total=2),
+        "kind": "train",
+        "model_name": "churn",
+        "model_version": 1,
+        "run_id": JOB_ID,
+        "training": {
+            "loss": "mean_squared_error",
+            "optimizer": "adam",
+            "metrics": [],
+            "learning_rate": 0.001,
+            "source": "file",
+            "epochs": 2,
+            "batch_size": 32,
+            "points": 320,
+            "resumed_at": None,
+        },
+        "result": {"model_id": MODEL_ID, "name": "churn", "version": 2} if state == "succeeded" else None,
+        **changes,
+    }
+
+
+def run_members(state: str = "running", **changes: Any) -> dict[str, Any]:
+    """A Run object of the API, in the second of three epochs."""
+    return {
+        "run_id": RUN_ID,
+        "name": "first try",
+        "model": "churn",
+        "model_id": None,
+        "job_id": None,
+        "source": "notebook",
+        "state": state,
+        "error": None,
+        "epochs": 3,
+        "steps_per_epoch": 2,
+        "params": {},
+        "epoch": 2,
+        "step": 4,
+        "metrics": {"loss": 0.5, "val_loss": None},
+        "metric_names": ["loss", "val_loss"],
+        "points": 6,
+        "last_seq": 6,
+        "created": "2026-01-02T03:04:05.678Z",
+        "last_updated": "2026-01-02T03:04:06.678Z",
+        "finished": None,
+        **changes,
+    }
+
+
+def point_members(seq: int, **changes: Any) -> dict[str, Any]:
+    """Point ``seq`` of a run that has two batches and then the epoch, again and again."""
+    epoch, place = divmod(seq - 1, 3)
+    kind, step = ("epoch", epoch * 2 + 2) if place == 2 else ("batch", epoch * 2 + place + 1)
+    metrics = {"loss": 1.0 / seq} | ({"val_loss": 2.0 / seq} if kind == "epoch" else {})
+    at = 1_700_000_000.0 + seq
+    return {
+        "seq": seq,
+        "kind": kind,
+        "step": step,
+        "epoch": epoch + 1,
+        "t": at,
+        "metrics": metrics,
+        **changes,
+    }
+
+
 def problem(
     status: int, detail: str, errors: list[dict[str, Any]] | None = None, **headers: str
 ) -> httpx.Response:
@@ -151,10 +221,13 @@ def _reply(reply: Reply | httpx.Response | dict[str, Any]) -> Reply:
 class Shapes:
     """The builders above, for tests that cannot import a conftest."""
 
-    url, model_id, job_id = URL, MODEL_ID, JOB_ID
+    url, model_id, job_id, run_id = URL, MODEL_ID, JOB_ID, RUN_ID
     model = staticmethod(model_members)
     tensor_model = staticmethod(tensor_model_members)
     job = staticmethod(job_members)
+    training = staticmethod(training_members)
+    run = staticmethod(run_members)
+    point = staticmethod(point_members)
     problem = staticmethod(problem)
 
 

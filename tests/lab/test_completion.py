@@ -4,34 +4,56 @@ from __future__ import annotations
 
 import pytest
 
-from tensortrigger_lab.completion import OPTIONS, Known, candidates
-from tensortrigger_lab.magics import make_parser
+from tensortrigger_lab.completion import POSITIONS, VALUES, Known, candidates, options
 
-KNOWN = Known(keras_models=["net", "nearest"], data=["frame"], models=["churn"], jobs=["0a1b"])
+KNOWN = Known(
+    keras_models=["net", "nearest"],
+    data=["frame"],
+    models=["churn"],
+    jobs=["0a1b"],
+    runs=["0c2d"],
+    aliases=["churn@production"],
+    endpoints=["published"],
+    handles=["training"],
+)
+VERBS = sorted(options())
+MODELS = ["churn", "churn@production", "published"]
 
 
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("%tt ", sorted(OPTIONS)),
+        ("%tt ", VERBS),
         ("%tt j", ["job", "jobs"]),
         ("%tt publish ne", ["nearest", "net"]),
-        ("%tt publish net --", ["--debug", "--description", "--example", "--help", "--name"]),
+        ("%tt publish net --", ["--debug", "--description", "--example", "--help", "--name", "--timeout"]),
         ("%tt publish net --name ", ["churn"]),
         ("%tt publish net --name churn --example f", ["frame"]),
-        ("%tt publish net --name churn --", ["--debug", "--description", "--example", "--help"]),
+        ("%tt publish net --name churn --", ["--debug", "--description", "--example", "--help", "--timeout"]),
         ("%tt publish net --description fr", []),
-        ("%tt run c", ["churn"]),
+        ("%tt run c", ["churn", "churn@production"]),
         ("%tt run churn ", ["frame"]),
-        ("%%tt run ", ["churn"]),
-        ("answer = %tt run ", ["churn"]),
+        ("%%tt run ", MODELS),
+        ("answer = %tt run ", MODELS),
         ("%tt job 0", ["0a1b"]),
         ("%tt job ", ["0a1b"]),
         ("%tt cancel ", ["0a1b"]),
         ("%tt models ", ["churn"]),
-        ("%tt score ", ["churn"]),
+        ("%tt score ", MODELS),
         ("%tt score churn ", ["frame"]),
         ("%tt score churn frame --output ", []),
+        ("%tt score churn frame -o ", []),
+        ("%tt train pub", ["published"]),
+        ("%tt train churn frame ", ["frame"]),
+        ("%tt train churn --epochs ", []),
+        ("%tt train churn --epochs 3 ", ["frame"]),
+        ("%tt train churn frame --lea", ["--learning-rate"]),
+        ("%tt watch ", ["0a1b", "0c2d", "training"]),
+        ("%tt watch --la", ["--latest"]),
+        ("%tt metrics ", ["0c2d", "training"]),
+        ("%tt runs ", ["churn"]),
+        ("%tt results ", ["0a1b"]),
+        ("%tt jobs --kind ", []),
         ("%tt delete ", []),
         ("%tt nonsense ", []),
     ],
@@ -47,6 +69,6 @@ def test_other_lines_are_not_its_business(line: str) -> None:
     assert candidates(line, KNOWN) is None
 
 
-def test_every_verb_of_the_magic_can_be_completed() -> None:
-    (action,) = [action for action in make_parser()._actions if action.choices]
-    assert set(OPTIONS) == set(action.choices or ())
+def test_every_name_that_is_offered_fits_a_verb_that_there_is() -> None:
+    assert set(POSITIONS) <= set(options())
+    assert all(option in options()[verb] for verb, option in VALUES)

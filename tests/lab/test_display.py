@@ -10,7 +10,7 @@ import tensortrigger_lab as tt
 from tensortrigger_lab import display
 from tensortrigger_lab.client import Client
 from tensortrigger_lab.endpoint import Model
-from tensortrigger_lab.wire import JobRecord, ModelRecord
+from tensortrigger_lab.wire import JobRecord, ModelRecord, RunRecord
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[2J"
 
@@ -46,9 +46,10 @@ def test_nothing_that_a_server_said_reaches_a_page_or_a_terminal_unescaped(
         ModelRecord.read(shapes.model(name=HOSTILE, model_description=HOSTILE, engine=HOSTILE)), client
     )
     job = JobRecord.read({**shapes.job("failed"), "error": HOSTILE, "created": HOSTILE})
-    rows = [display.model_row(model.record), display.job_row(job)]
-    pages = model._repr_html_() + display.job_html(job) + display.html_table(("h",) * 6, rows)
-    texts = repr(model) + display.job_text(job) + display.text_table(("h",) * 6, rows)
+    run = RunRecord.read({"run_id": HOSTILE, "name": HOSTILE, "state": HOSTILE, "metrics": {HOSTILE: 1.0}})
+    rows = [(*display.model_row(model.record), ""), display.job_row(job), display.run_row(run)]
+    pages = model._repr_html_() + display.job_html(job) + display.html_table(("h",) * 7, rows)
+    texts = repr(model) + display.job_text(job) + display.text_table(("h",) * 7, rows)
     assert "<img" not in pages
     assert "\x1b" not in texts
 

@@ -241,10 +241,10 @@ def test_jobs_name_their_models_with_one_question_and_tell_rejects_apart(
     api.on("GET", "/jobs", {"jobs": [shapes.job(rows_rejected=1), unknown], "next_cursor": None})
     api.on("GET", "/models", {"models": [shapes.model(version=2)], "next_cursor": None})
     heading, named, by_id = repr(tt.jobs(client=client)).splitlines()
-    assert heading.split() == ["job", "state", "scored", "rejected", "created", "model"]
+    assert heading.split() == ["job", "kind", "state", "done", "rejected", "created", "model"]
     assert named.split()[-1] == "churn/2"
     assert by_id.split()[-1] == "f" * 32
-    assert named.split()[2:6] == ["2", "of", "3", "1"]
+    assert named.split()[1:7] == ["score", "succeeded", "2", "of", "3", "1"]
     assert len(api.asked("/models")) == 1
 
 

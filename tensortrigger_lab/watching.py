@@ -1,0 +1,142 @@
+"""Watches a run or a job until it ends, or until whoever watches has seen enough."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tensortrigger_lab.background import Job
+from tensortrigger_lab.client import Client
+from tensortrigger_lab.curves import Curves
+from tensortrigger_lab.errors import BadInput, NotFound, TensorTriggerError
+from tensortrigger_lab.pictures import Picture, picture_for
+from tensortrigger_lab.progress import progress_for
+from tensortrigger_lab.run_handle import Run
+from tensortrigger_lab.session import session
+from tensortrigger_lab.wire import RunRecord
+
+INTERVAL = 0.5
+"""Seconds between two looks, and so between two drawings."""
+
+
+def watch(
+    target: Any = None,
+    *,
+    log: bool = False,
+    client: Client | None = None,
+    resume: str = "tt.watch({!r})",
+) -> Run | Job:
+    """Draw a run live until it ends: loss and metrics as curves in a notebook, as one line in a terminal.
+
+    An interrupt ends the watching and nothing else: the run goes on, and can be watched again.
+
+    Args:
+        target: a ``Run``, ``Training`` or ``Job``, the id of one, or None for the newest run.
+        log: whether the curves' y axes are logarithmic.
+        resume: how to watch on is told, with a place for the id.
+
+    Returns:
+        the run, or the job where it is one that scores a CSV, as it stood at the end.
+
+    Example:
+        >>> tt.watch(training)  # doctest: +SKIP
+        >>> tt.watch()  # the newest run  # doctest: +SKIP
+    """
+    found = found_target(target, client or session().client)
+    try:
+        if isinstance(found, Job):
+            watch_job(found, resume=resume)
+        else:
+            found.record = watch_run(found.client, found.run_id, log=log, resume=resume)
+    except KeyboardInterrupt:
+        # It was the watching that was to stop, and how to resume has been told.
+        found.refresh()
+    return found
+
+
+def found_target(target: Any, client: Client) -> Run | Job:
+    """The run that is meant, or the job where it is no training.
+
+    Raises:
+        BadInput: nothing that can be watched.
+        NotFound: there is no such run or job, or none at all yet.
+    """
+    if isinstance(target, Run):
+        return target
+    if target is None:
+        newest = client.runs(limit=1)
+        if not newest:
+            raise BadInput(
+                "There are no runs yet: start one with tt.train(model, x, y), or with "
+                "model.fit(..., callbacks=[tt.callback(name)])."
+            )
+        return Run(newest[0], client)
+    if isinstance(target, Job):
+        return target
+    client = getattr(target, "client", client)
+    name = target if isinstance(target, str) else getattr(target, "run_id", None)
+    if not isinstance(name, str):
+        raise BadInput(
+            "This cannot be watched.",
+            expected="a run, a training, a job, or its id",
+            got=type(target).__name__,
+        )
+    try:
+        return Run(client.run_record(name), client)
+    except NotFound:
+        return Job(client.job(name), client)
+
+
+def watch_run(
+    client: Client,
+    run_id: str,
+    *,
+    log: bool = False,
+    resume: str = "tt.watch({!r})",
+    picture: Picture | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> RunRecord:
+    """Draw a run until it ends, or is lost; the run as it stood then.
+
+    Raises:
+        KeyboardInterrupt: after it was told how to resume.
+        TensorTriggerError: the backend is away for longer than the client's patience.
+    """
+    curves = Curves()
+    again = resume.format(run_id)
+    with picture or picture_for(log=log) as shown:
+        try:
+            while True:
+                record, points = client.run_news(run_id, curves.last_seq)
+                curves.add(points)
+                shown.show(record, curves)
+                if record.final:
+                    shown.finish("")
+                    return record
+                if record.state == "lost":
+                    shown.finish(f"Nothing was heard of the run for a minute. Should it go on: {again}")
+                    return record
+                sleep(INTERVAL)
+        except KeyboardInterrupt:
+            shown.finish(f"Stopped watching; the run goes on. Watch again: {again}")
+            raise
+        except TensorTriggerError:
+            shown.finish(f"Stopped watching. Watch again: {again}")
+            raise
+
+
+def watch_job(job: Job, *, resume: str = "tt.watch({!r})") -> Job:
+    """Show a job's progress until it ends; it is not cancelled by an interrupt, and no error if it failed.
+
+    Raises:
+        KeyboardInterrupt: after it was told how to resume.
+    """
+    with progress_for() as shown:
+        try:
+            job.follow(shown)
+        except KeyboardInterrupt:
+            shown.finish(f"Stopped watching; the job goes on. Watch again: {resume.format(job.job_id)}")
+            raise
+        shown.finish(job.summary() if job.state == "succeeded" else f"job {job.job_id} is {job.state}")
+    return job
