@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,12 @@ from traitlets import Bool, Float, List, Unicode, default
 
 from tensortrigger_server.embedded import EmbeddedBackend
 from tensortrigger_server.environment import KernelEnvironment, checked_url
-from tensortrigger_server.routes import StatusHandler
-from tensortrigger_server.status import BackendStatus, health_fault
+from tensortrigger_server.problems import BackendAway
+from tensortrigger_server.redaction import redact
+from tensortrigger_server.routes import ROUTES
+from tensortrigger_server.score_book import ScoreBook
+from tensortrigger_server.status import BackendStatus, Health, check_health, skew
+from tensortrigger_server.upstream import START_PATIENCE, Patience, Upstream
 
 NOT_STARTED = "The extension has not been started: it needs jupyter-server 2.15 or newer, running."
 NO_BACKEND = (
@@ -24,11 +30,23 @@ NO_BACKEND = (
     "or TensorTriggerApp.embedded_backend = True."
 )
 
+CONNECTIONS = 500
+"""At a time; every chart that follows a run holds one, and must not keep a question waiting."""
+
+
+def own_version() -> str:
+    """The version of the installed package; ``unknown`` where it runs without being installed."""
+    try:
+        return metadata.version("tensortrigger-lab")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
 
 class TensorTriggerApp(ExtensionApp):
     """Gives kernels a TensorTrigger backend: the configured one, else one of their own."""
 
     name = "tensortrigger"
+    scores: ScoreBook
     description = "Gives kernels a TensorTrigger backend: the configured one, else one of their own."
 
     backend_url = Unicode(
@@ -74,6 +92,13 @@ class TensorTriggerApp(ExtensionApp):
         # -P: a random.py beside somebody's notebooks must not take the place of Python's own.
         return [sys.executable, "-P", "-m", "tensortrigger_backend", "serve"]
 
+    answer_timeout = Float(
+        120.0,
+        config=True,
+        min=0.01,
+        help="Seconds without a byte after which the backend's answer to the browser is given up.",
+    )
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._environment = KernelEnvironment(os.environ)
@@ -82,14 +107,17 @@ class TensorTriggerApp(ExtensionApp):
         self._fault: str | None = NOT_STARTED
         self._client: httpx.AsyncClient | None = None
         self._token_task: asyncio.Task[None] | None = None
+        self._upstream: Upstream | None = None
+        self._following: set[asyncio.Task[None]] = set()
 
     def initialize_settings(self) -> None:
         """Keep the token out of the settings, which every other extension can read."""
         self.extension_config.pop("token", None)
+        self.scores = ScoreBook(self.log, self.redact)
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
-        self.handlers.append((r"/tensortrigger-lab/api/status", StatusHandler))
+        self.handlers.extend(ROUTES)
 
     async def _start_jupyter_server_extension(self, _serverapp: object) -> None:
         self._fault = None
@@ -97,7 +125,11 @@ class TensorTriggerApp(ExtensionApp):
         self._environment.offer_commands(str(Path(sys.executable).parent))
         configured = self.backend_url or self._environment.url
         # A proxy is for the world outside; it cannot reach the loopback interface of this machine.
-        self._client = httpx.AsyncClient(timeout=self.request_timeout, trust_env=bool(configured))
+        self._client = httpx.AsyncClient(
+            timeout=self.request_timeout,
+            trust_env=bool(configured),
+            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=20),
+        )
         if configured:
             self._use_configured(configured)
         elif self.embedded_backend:
@@ -105,9 +137,23 @@ class TensorTriggerApp(ExtensionApp):
         else:
             self._fault = NO_BACKEND
             self.log.info("%s", NO_BACKEND)
+        if self._url is not None:
+            self._upstream = Upstream(
+                self._url,
+                self._key,
+                self._client,
+                wait_ready=self._embedded_ready,
+                patience=Patience(self.request_timeout, self.answer_timeout),
+            )
 
     async def stop_extension(self) -> None:
         """End the embedded backend and put the environment back. Safe to repeat."""
+        await self.scores.close()
+        for task in self._following:
+            task.cancel()
+        if self._following:
+            await asyncio.wait(self._following)
+        self._upstream = None
         self._environment.restore()
         if self._token_task is not None:
             self._token_task.cancel()
@@ -121,24 +167,68 @@ class TensorTriggerApp(ExtensionApp):
             self._client = None
         self._url, self._fault = None, NOT_STARTED
 
+    @property
+    def upstream(self) -> Upstream:
+        """The backend as the routes ask it. Raises BackendAway where there is none."""
+        if self._upstream is None:
+            raise BackendAway(self._fault or NO_BACKEND, retry_after=30)
+        return self._upstream
+
+    def redact(self, text: str) -> str:
+        """``text`` without the backend's key."""
+        return redact(text, self._key())
+
+    def follow(self, task: asyncio.Task[None]) -> None:
+        """See to it that a task which serves a browser ends with the extension."""
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+
     async def backend_status(self) -> BackendStatus:
         """How the backend is doing now. Raises nothing: what is wrong is part of the answer."""
+        own = own_version()
         if self._client is None or self._url is None:
-            return BackendStatus(False, False, False, None, error=self._fault)
-        if self._embedded is None:
-            fault = await health_fault(self._client, self._url)
-            return BackendStatus(False, fault is None, fault is None, self._url, error=self._fault or fault)
-        fault = await health_fault(self._client, self._url) if self._embedded.ready else None
+            return BackendStatus(False, False, False, None, error=self._fault, extension_version=own)
         embedded = self._embedded
-        return BackendStatus(
+        health = Health(None)
+        if embedded is None or embedded.ready:
+            health = await check_health(self._client, self._url)
+        well = health.fault is None
+        status = BackendStatus(
+            embedded=False,
+            running=well,
+            ready=well,
+            url=self._url,
+            error=self._fault or health.fault,
+            version=health.version,
+            extension_version=own,
+            skew=skew(health.version, own),
+        )
+        if embedded is None:
+            return status
+        return replace(
+            status,
             embedded=True,
             running=embedded.pid is not None,
-            ready=embedded.ready and fault is None,
-            url=self._url,
+            ready=embedded.ready and well,
             restarts=embedded.restarts,
             pid=embedded.pid,
-            error=embedded.error or fault,
+            error=embedded.error or health.fault,
         )
+
+    def _key(self) -> str:
+        return self._embedded.key.reveal() if self._embedded is not None else self._environment.api_key
+
+    async def _embedded_ready(self) -> None:
+        """Wait briefly for an embedded backend that starts, as on the first use. Raises BackendAway."""
+        embedded = self._embedded
+        if embedded is None or embedded.ready:
+            return
+        if embedded.gave_up:
+            raise BackendAway(embedded.error or "The embedded backend has ended.", retry_after=30)
+        try:
+            await asyncio.wait_for(embedded.wait_ready(), START_PATIENCE)
+        except TimeoutError:
+            raise BackendAway("The embedded backend is not ready yet: try again in a moment.") from None
 
     def _use_configured(self, url: str) -> None:
         try:

@@ -15,6 +15,7 @@ from typing import Self
 
 from tensortrigger_server.child import Child
 from tensortrigger_server.environment import child_environment
+from tensortrigger_server.heartbeat import answers
 from tensortrigger_server.restarts import Failure, RestartPolicy, exit_words
 from tensortrigger_server.session_key import SessionKey
 
@@ -99,6 +100,11 @@ class EmbeddedBackend:
         """Whether the present child has said that it is ready."""
         return self._ready.is_set()
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether no child will be ready any more; `error` says why."""
+        return self._task is None or self._task.done()
+
     async def wait_ready(self) -> None:
         """Return once a child is ready."""
         await self._ready.wait()
@@ -164,10 +170,8 @@ class EmbeddedBackend:
                 await child.stop(self._grace)
                 return Failure.before_ready(self._command[0], how, self._last_words)
             since = loop.time()
-            self.error = None
             self._log.info("TensorTrigger backend ready at %s (process %d).", self.url, child.pid)
-            # Shielded: when this task is cancelled, `Child.stop` still has to see the process end.
-            how = exit_words(await asyncio.shield(child.ended))
+            how = await self._end_of(child)
             healthy = loop.time() - since >= self._policy.healthy_after
             return Failure.after_ready(how, self._last_words, was_healthy=healthy)
         finally:
@@ -175,6 +179,27 @@ class EmbeddedBackend:
             self._ready.clear()
             await child.stop(self._grace)
             self._child = None
+
+    async def _end_of(self, child: Child) -> str:
+        """How a ready child ended; one that is alive but answers nobody any more is ended here."""
+        policy, missed = self._policy, 0
+        while missed < policy.missed_answers:
+            # `wait`, which does not cancel it: when this task ends, `Child.stop` still has to see the process end.
+            await asyncio.wait((child.ended,), timeout=policy.check_every)
+            if child.ended.done():
+                return exit_words(child.ended.result())
+            alive = await answers(LOOPBACK, self._port, policy.answer_within)
+            missed = 0 if alive else missed + 1
+        if child.ended.done():
+            return exit_words(child.ended.result())
+        # It has shown that it hears nothing: waiting for it to end by itself would only take longer.
+        await child.stop(min(self._grace, policy.answer_within))
+        return f"did not answer {missed} times in a row and was ended"
+
+    def _note_ready(self) -> None:
+        # Together: whoever sees that it is ready finds no error of the one before it.
+        self.error = None
+        self._ready.set()
 
     def _spawn(self, loop: asyncio.AbstractEventLoop) -> Child:
         if self._listener is None:
@@ -185,7 +210,7 @@ class EmbeddedBackend:
         def on_stdout(line: str) -> None:
             if line.startswith(READY):
                 with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                    loop.call_soon_threadsafe(self._ready.set)
+                    loop.call_soon_threadsafe(self._note_ready)
             else:
                 self._log.debug("TensorTrigger backend: %s", self._presentable(line))
 

@@ -57,6 +57,11 @@ class KernelEnvironment:
         """The backend that the environment names; empty when it names none."""
         return self._environ.get(URL, "").strip()
 
+    @property
+    def api_key(self) -> str:
+        """The key that the environment holds at this moment; empty when it holds none."""
+        return self._environ.get(API_KEY, "").strip()
+
     def export(self, *, url: str = "", api_key: str = "") -> None:
         """Set what is not empty. Safe to repeat with new values."""
         for name, value in ((URL, url), (API_KEY, api_key)):

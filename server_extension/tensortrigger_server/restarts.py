@@ -22,6 +22,9 @@ class RestartPolicy:
         attempts: failures in a row after which nothing is started any more.
         healthy_after: a backend that was ready for so long has ended the row.
         ready_within: a start that takes longer is a failure.
+        check_every: pause between two questions whether it still answers.
+        answer_within: an answer that takes longer is missed.
+        missed_answers: so many in a row, and it is ended and started again.
     """
 
     first_delay: float = 0.5
@@ -29,6 +32,9 @@ class RestartPolicy:
     attempts: int = 5
     healthy_after: float = 60.0
     ready_within: float = 120.0
+    check_every: float = 10.0
+    answer_within: float = 10.0
+    missed_answers: int = 3
 
     def delay(self, failures: int) -> float:
         """Seconds to wait after so many failures in a row, counted from 1."""

@@ -1,35 +1,39 @@
-"""What the browser may ask this extension."""
+"""What the browser may ask this extension: all of its routes."""
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Any
 
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import APIHandler
-from jupyter_server.extension.handler import ExtensionHandlerMixin
 from tornado import web
 
-from tensortrigger_server.status import BackendStatus
+from tensortrigger_server.csv_routes import PreviewHandler, ScoreHandler, ScoresHandler
+from tensortrigger_server.handler import NothingHere, TensorTriggerHandler
+from tensortrigger_server.proxy import ProxyHandler
+from tensortrigger_server.sockets import RunSocket
+from tensortrigger_server.tickets import TicketsHandler
+
+API = r"/tensortrigger-lab/api"
 
 
-class KnowsBackend(Protocol):
-    """What a handler needs of the extension's application."""
-
-    async def backend_status(self) -> BackendStatus:
-        """How the backend is doing now. Raises nothing: what is wrong is part of the answer."""
-
-
-class StatusHandler(ExtensionHandlerMixin, APIHandler):
-    """``GET /tensortrigger-lab/api/status``: how the backend is doing."""
-
-    auth_resource = "tensortrigger"
-    # A page that polls this must not keep an otherwise idle server alive.
-    _track_activity = False
+class StatusHandler(TensorTriggerHandler):
+    """``GET status``: how the backend is doing."""
 
     @web.authenticated
     @authorized
     async def get(self) -> None:
         """Answer a `BackendStatus` as JSON."""
-        extension = cast("KnowsBackend", self.extensionapp)
-        status = await extension.backend_status()
-        self.finish(status.to_dict())
+        status = await self.extension.backend_status()
+        self.answer(status.to_dict())
+
+
+ROUTES: list[tuple[str, type[Any]]] = [
+    (rf"{API}/status", StatusHandler),
+    (rf"{API}/backend/(.*)", ProxyHandler),
+    (rf"{API}/tickets", TicketsHandler),
+    (rf"{API}/runs/([A-Za-z0-9_-]{{1,64}})/socket", RunSocket),
+    (rf"{API}/csv/preview", PreviewHandler),
+    (rf"{API}/csv/scores", ScoresHandler),
+    (rf"{API}/csv/scores/([0-9a-f]{{32}})", ScoreHandler),
+    (rf"{API}(?:/.*)?", NothingHere),
+]

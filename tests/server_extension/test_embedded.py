@@ -46,10 +46,11 @@ async def test_the_child_gets_no_variables_that_are_meant_for_clients(make_backe
 
 
 async def test_a_crash_is_followed_by_a_restart_at_the_same_url_that_refuses_nobody(make_backend, ask, until):
-    async with make_backend(policy=RestartPolicy(first_delay=0.3)) as backend:
+    # Long enough for a busy machine to notice the crash and ask again before the next child runs.
+    async with make_backend(policy=RestartPolicy(first_delay=2.0)) as backend:
         before = (await asyncio.to_thread(ask, f"{backend.url}/health_check"))["pid"]
         url = backend.url
-        with pytest.raises(httpx.RemoteProtocolError):
+        with pytest.raises(httpx.TransportError):
             await asyncio.to_thread(ask, f"{url}/crash")
         await until(lambda: backend.pid is None)
         # Asked while nothing runs: it waits for the next child instead of being refused.
@@ -68,6 +69,56 @@ async def test_a_backend_killed_from_outside_comes_back_and_the_log_says_how_it_
         os.kill(backend.pid, signal.SIGKILL)
         await until(lambda: backend.restarts == 1 and backend.ready)
     assert "was ended by SIGKILL. Starting it again in 0.01 s." in log_text()
+
+
+async def test_a_backend_that_is_ready_shows_no_error_of_the_one_before_it(make_backend, until):
+    async with make_backend() as backend:
+        await backend.wait_ready()
+        os.kill(backend.pid, signal.SIGKILL)
+        await until(lambda: backend.error)
+        # Awakened by the very event, before anybody else can run.
+        await backend.wait_ready()
+        assert backend.error is None
+
+
+async def test_a_backend_that_hangs_is_ended_and_started_again(make_backend, until, ask, log_text, gone):
+    policy = RestartPolicy(first_delay=0.01, check_every=0.05, answer_within=0.2, missed_answers=3)
+    async with make_backend(policy=policy) as backend:
+        await backend.wait_ready()
+        hung = backend.pid
+        os.kill(hung, signal.SIGSTOP)
+        # Asked meanwhile: answered by the next one.
+        waiting = asyncio.create_task(asyncio.to_thread(ask, f"{backend.url}/health_check"))
+        await until(lambda: backend.restarts == 1 and backend.ready)
+        assert gone(hung)
+        answer = await asyncio.wait_for(asyncio.to_thread(ask, f"{backend.url}/health_check"), 10)
+        assert answer["pid"] == backend.pid != hung
+        with contextlib.suppress(httpx.TransportError):  # taken by the one that hung, or by the new one
+            assert (await waiting)["pid"] == backend.pid
+    assert "did not answer 3 times in a row and was ended. Starting it again" in log_text()
+
+
+async def test_a_backend_that_pauses_for_a_moment_is_left_alone(make_backend):
+    policy = RestartPolicy(first_delay=0.01, check_every=0.05, answer_within=0.3, missed_answers=5)
+    async with make_backend(policy=policy) as backend:
+        await backend.wait_ready()
+        pid = backend.pid
+        for _ in range(3):
+            os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(0.5)
+            os.kill(pid, signal.SIGCONT)
+            await asyncio.sleep(0.3)
+        assert (backend.pid, backend.restarts) == (pid, 0)
+
+
+async def test_stopping_while_a_backend_hangs_takes_no_longer_than_the_grace_time(make_backend, gone):
+    async with make_backend(grace=0.3) as backend:
+        await backend.wait_ready()
+        pid = backend.pid
+        os.kill(pid, signal.SIGSTOP)
+        before = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - before < 3
+    assert gone(pid)
 
 
 async def test_five_failures_in_a_row_end_the_attempts_and_the_log_says_why(make_backend, until, log_text):

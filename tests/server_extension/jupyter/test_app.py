@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -175,7 +176,15 @@ def test_a_backend_that_runs_elsewhere_is_ready(elsewhere, jp_server_config, req
     jp_server_config["TensorTriggerApp"]["backend_url"] = elsewhere
     request.getfixturevalue("extension")
     status = request.getfixturevalue("status_when")(lambda status: True)
-    assert status == {"embedded": False, "running": True, "ready": True, "url": elsewhere, "restarts": 0}
+    assert status == {
+        "embedded": False,
+        "running": True,
+        "ready": True,
+        "url": elsewhere,
+        "restarts": 0,
+        "version": None,
+        "extension_version": metadata.version("tensortrigger-lab"),
+    }
 
 
 @pytest.mark.parametrize(

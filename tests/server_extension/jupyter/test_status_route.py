@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+from importlib import metadata
 
 import pytest
 from jupyter_server.auth import AllowAllAuthorizer
+
+from tensortrigger_server.status import skew
 
 
 class _Deny(AllowAllAuthorizer):
@@ -24,6 +27,8 @@ def test_a_running_backend_is_shown_with_its_process_and_url(extension, status_w
         "url": os.environ["TENSORTRIGGER_URL"],
         "pid": status["pid"],
         "restarts": 0,
+        "version": None,
+        "extension_version": metadata.version("tensortrigger-lab"),
     }
 
 
@@ -105,3 +110,38 @@ def test_before_the_extension_starts_the_answer_says_so(jp_serverapp, fetch_stat
     assert not status["running"]
     assert status["url"] is None
     assert "jupyter-server 2.15" in status["error"]
+
+
+def test_the_backends_version_is_told_beside_our_own(with_backend, call):
+    status = json.loads(call("GET", "status").body)
+    assert status["version"] == "0.1.0"
+    assert status["extension_version"] == metadata.version("tensortrigger-lab")
+    assert "skew" not in status
+
+
+@pytest.mark.parametrize(
+    ("backend", "extension", "outdated"),
+    [
+        ("0.1.0", "0.1.9", None),
+        ("0.1.0", "0.2.0", "backend"),
+        ("0.2.0", "0.1.0", "JupyterLab extension"),
+        ("0.9.0", "1.0.0", "backend"),
+        ("1.0.0", "1.7.0", None),
+        ("2.0.0", "1.7.0", "JupyterLab extension"),
+        (None, "0.1.0", None),
+        ("nonsense", "0.1.0", None),
+        ("0.1.0", "unknown", None),
+    ],
+)
+def test_versions_that_do_not_fit_together_are_told_with_what_to_update(backend, extension, outdated):
+    told = skew(backend, extension)
+    assert (told is None) == (outdated is None)
+    if told:
+        assert told.endswith(f"update the {outdated}.")
+
+
+def test_a_backend_that_is_older_than_its_version_header_is_asked_for_its_version(
+    with_backend, backend, call
+):
+    backend.version_header = False
+    assert json.loads(call("GET", "status").body)["version"] == "0.1.0"
