@@ -69,8 +69,9 @@ check: $(STAMP) ## Lint, check types and import layers
 	@if command -v node >/dev/null; then cd labextension && PATH="$(abspath $(BIN)):$$PATH" jlpm --silent lint; \
 	else echo "No Node: the lab extension is not linted." >&2; fi
 
-bench: $(STAMP) ## Measure serving against a naive app, side by side
+bench: $(STAMP) ## Measure serving against a naive app, and what watching a fit costs it
 	$(BIN)/python benchmarks/serve.py
+	$(BIN)/python benchmarks/callback_overhead.py
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

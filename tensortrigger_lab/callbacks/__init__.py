@@ -1,0 +1,1 @@
+"""Live metrics of a training in this process: the Keras callback, and what it streams through."""

@@ -1,0 +1,246 @@
+"""One model on its way from the notebook to the backend: taken on the training's or main thread, sent behind it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from threading import Event, Lock, Thread
+from typing import Any
+
+from tensortrigger_lab import artifacts, publishing
+from tensortrigger_lab.callbacks.epoch_end import Wish, epoch_end
+from tensortrigger_lab.comparison import Check
+from tensortrigger_lab.endpoint import Model, placeholder_example
+from tensortrigger_lab.errors import (
+    Forbidden,
+    ModelRefused,
+    NotReachable,
+    TensorTriggerError,
+    Unauthenticated,
+)
+from tensortrigger_lab.kernel.backend import Link, known_backend, link
+from tensortrigger_lab.kernel.failures import error_members
+from tensortrigger_lab.kernel.published import check_members, model_members, publish_line, scoring_cell
+from tensortrigger_lab.kernel.reply import Refusal
+from tensortrigger_lab.wire import ModelRecord
+
+POLL = 0.3
+"""Seconds between two looks at a version that is not ready yet."""
+FINAL = frozenset({"ready", "refused", "failed", "cancelled"})
+ONLY_A_TICKET = "the ticket allows the upload only, and this kernel has no key of its own for that backend."
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What shall be published, as what, and where; ``example`` is the value, ``example_name`` its variable."""
+
+    model: Any
+    name: str
+    variable: str | None = None
+    title: str = ""
+    description: str = ""
+    schema: Mapping[str, Any] | None = None
+    example: Any = None
+    example_name: str | None = None
+    ticket: str | None = None
+    url: str | None = None
+    at_epoch_end: bool = False
+
+
+class Publication:
+    """Its progress may be asked from any thread.
+
+    Args:
+        link_to: opens the way to the backend; the front end's and the kernel's own by default.
+    """
+
+    def __init__(self, wanted: Wanted, link_to: Callable[[str | None, str | None], Any] = link) -> None:
+        self.publish_id = uuid.uuid4().hex
+        self._wanted: Wanted | None = wanted
+        self._link_to = link_to
+        self._wish = Wish(self.take_or_fail, self._missed)
+        self._lock = Lock()
+        self._state = "saving"
+        self._cancelled = False
+        self._over = Event()
+        self._began, self._took = time.monotonic(), 0.0
+        self._line = publish_line(wanted.variable, wanted.name, wanted.example_name, wanted.description)
+        self._told: dict[str, Any] = dict.fromkeys(("model", "check", "curl", "cell", "error", "command"))
+        self.published: Model | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen."""
+        return self._over.is_set()
+
+    def progress(self) -> dict[str, Any]:
+        """How far it has come."""
+        with self._lock:
+            seconds = self._took or time.monotonic() - self._began
+            return {"state": self._state, **self._told, "seconds": round(seconds, 3)}
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Until nothing more will happen; whether that came in time."""
+        return self._over.wait(seconds)
+
+    def await_epoch_end(self) -> bool:
+        """Be taken at the next epoch's end; False where no training comes to one."""
+        self._show("waiting_for_epoch")
+        return epoch_end().ask(self._wish)
+
+    def take(self) -> None:
+        """Save the model and ask it the example, here and now; then send it in the background.
+
+        Raises:
+            BadInput: it cannot be published so.
+        """
+        wanted = self._wanted
+        if wanted is None:
+            return
+        self._show("saving")
+        package = publishing.packed(
+            wanted.model, wanted.name, wanted.example, wanted.description, wanted.schema, title=wanted.title
+        )
+        # From here on nothing refers to the notebook's objects.
+        self._wanted = None
+        Thread(
+            target=self._send,
+            args=(package, wanted.ticket, wanted.url),
+            name="tensortrigger-publish",
+            daemon=True,
+        ).start()
+
+    def cancel(self) -> str:
+        """Stop it where that is still possible; the state that it is in."""
+        self._cancelled = True
+        if epoch_end().withdraw(self._wish):
+            self._end("cancelled")
+        with self._lock:
+            return self._state
+
+    def take_or_fail(self) -> None:
+        """``take``, where nobody is there to hear of an error but through the progress."""
+        try:
+            self.take()
+        except Exception as error:  # noqa: BLE001 - it would end the training
+            self._fail(error)
+
+    def _missed(self) -> None:
+        self._fail(
+            Refusal(
+                "training_stopped",
+                "The training stopped before its next epoch ended, so the model was not taken.",
+                "Publish it now, as the training has left it.",
+            )
+        )
+
+    def _send(self, package: publishing.Package, ticket: str | None, url: str | None) -> None:
+        try:
+            with self._link_to(ticket, url) as way:
+                self._carry(package, way)
+        except _Cancelled:
+            self._end("cancelled")
+        except Exception as error:  # noqa: BLE001 - nobody else would ever learn of it
+            self._fail(_no_backend(error, url))
+
+    def _carry(self, package: publishing.Package, way: Link) -> None:
+        self._show("uploading")
+        self._stop_if_cancelled()
+        record = way.upload.publish(
+            artifacts.encoded(package.content),
+            name=package.name,
+            title=package.title,
+            description=package.description,
+            schema=package.schema,
+            idempotency_key=self.publish_id,
+        )
+        self._seen(record)
+        try:
+            record = self._followed(way, record)
+        except (Unauthenticated, Forbidden):
+            self._finish(record, package, way, Check(None, reason=ONLY_A_TICKET), state=record.state)
+            return
+        if self._cancelled and self._withdrawn(way, record):
+            raise _Cancelled
+        self._show("comparing")
+        self._finish(record, package, way, publishing.compared(way.follow, record, package), state="ready")
+
+    def _followed(self, way: Link, record: ModelRecord) -> ModelRecord:
+        while record.state not in ("ready", "refused"):
+            if self._cancelled and self._withdrawn(way, record):
+                raise _Cancelled
+            time.sleep(POLL)
+            record = way.follow.model(record.model_id)
+            self._seen(record)
+        if record.state == "refused":
+            first = record.faults[0].message if record.faults else "the backend gave no reason."
+            raise ModelRefused(f"The model was refused: {first}", faults=record.faults, status=400)
+        return record
+
+    def _withdrawn(self, way: Link, record: ModelRecord) -> bool:
+        """Take back what was sent already; False where that is not allowed, so that it goes on."""
+        try:
+            way.follow.delete_model(record.model_id)
+        except TensorTriggerError:
+            self._cancelled = False
+            return False
+        self._tell(model=None)
+        return True
+
+    def _finish(
+        self, record: ModelRecord, package: publishing.Package, way: Link, check: Check, *, state: str
+    ) -> None:
+        body = publishing.example_body(record, package.rows) or placeholder_example(record)
+        model = Model(record, way.follow, example=body, check=check)
+        if not way.by_ticket:
+            self.published = model
+        self._tell(
+            model=model_members(record),
+            check=check_members(check),
+            curl=Model(record, way.upload, example=body).curl,
+            cell=scoring_cell(record, body),
+        )
+        self._end(state)
+
+    def _seen(self, record: ModelRecord) -> None:
+        self._tell(model=model_members(record))
+        if record.state not in FINAL:
+            self._show(record.state)
+
+    def _fail(self, error: Exception) -> None:
+        away = isinstance(error, NotReachable) or getattr(error, "code", None) == "no_backend"
+        self._tell(error=error_members(error), command=self._line if away else None)
+        self._end("refused" if isinstance(error, ModelRefused) else "failed")
+
+    def _stop_if_cancelled(self) -> None:
+        if self._cancelled:
+            raise _Cancelled
+
+    def _tell(self, **members: Any) -> None:
+        with self._lock:
+            self._told.update(members)
+
+    def _show(self, state: str) -> None:
+        with self._lock:
+            self._state = state
+
+    def _end(self, state: str) -> None:
+        with self._lock:
+            self._state, self._wanted = state, None
+            self._took = time.monotonic() - self._began
+        self._over.set()
+
+
+class _Cancelled(Exception):
+    """Somebody asked for it to stop."""
+
+
+def _no_backend(error: Exception, url: str | None) -> Exception:
+    """Nothing answered, and nobody ever said where a backend should be."""
+    if isinstance(error, NotReachable) and url is None and known_backend()[0] is None:
+        return Refusal(
+            "no_backend", error.detail, "Start one with 'tt serve', or name one with tt.login(url)."
+        )
+    return error
