@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SLOW = tuple(Path(__file__).parent / folder for folder in ("backend/api", "forge", "server_extension"))
+SLOW = tuple(Path(__file__).parent / folder for folder in ("backend/api", "forge", "server_extension", "browser", "trainer"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,21 +17,29 @@ from tensortrigger_backend.adapters.csv_arrow import ArrowCsvReader
 from tensortrigger_backend.adapters.engine_tensorflow import TensorFlowEngine
 from tensortrigger_backend.adapters.engines import Engines
 from tensortrigger_backend.adapters.forge_process import ForgeProcess
+from tensortrigger_backend.adapters.guest_turn import GuestTurn
 from tensortrigger_backend.adapters.parts_parquet import ParquetParts
+from tensortrigger_backend.adapters.points_file import NpzPoints
 from tensortrigger_backend.adapters.presence import Presence
 from tensortrigger_backend.adapters.queue_memory import MemoryQueue
 from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.job_store import SqlJobStore
 from tensortrigger_backend.adapters.sql.key_store import SqlKeyStore
 from tensortrigger_backend.adapters.sql.model_store import SqlModelStore
+from tensortrigger_backend.adapters.sql.run_store import SqlRunStore
+from tensortrigger_backend.adapters.trainer_process import TrainerProcess
 from tensortrigger_backend.services.core import Core
 from tensortrigger_backend.services.gatekeeper import Gatekeeper
 from tensortrigger_backend.services.inference import Inference
 from tensortrigger_backend.services.model_cache import ModelCache
+from tensortrigger_backend.services.notices import Notices
 from tensortrigger_backend.services.publishing import PublishLine
 from tensortrigger_backend.services.recovery import Recovery
 from tensortrigger_backend.services.registry import Registry
+from tensortrigger_backend.services.runs import Runs
 from tensortrigger_backend.services.scoring import CsvLimits, Scoring
+from tensortrigger_backend.services.trainer import TrainingWorker
+from tensortrigger_backend.services.training import Training
 from tensortrigger_backend.services.worker import Worker, WorkerThread
 from tensortrigger_backend.settings import Settings
 from tensortrigger_backend.telemetry import Metrics
@@ -69,14 +77,21 @@ class Backend:
         blobs.sweep_incoming(presence.dead(blobs.half_written_by()))
         models, jobs = SqlModelStore(database), SqlJobStore(database)
         queue = MemoryQueue()
+        runs = Runs(SqlRunStore(database), time.time, Notices())
         self.metrics = Metrics()
 
         launcher = PlainChildLauncher()
         undo.callback(launcher.close)
+        turn = GuestTurn()
         self._forge = ForgeProcess(
-            launcher, scratch, time_limit=settings.forge_timeout, idle_seconds=settings.forge_idle
+            launcher,
+            scratch,
+            time_limit=settings.forge_timeout,
+            idle_seconds=settings.forge_idle,
+            turn=turn,
         )
         undo.callback(self._forge.close)
+        trainer = TrainerProcess(launcher, scratch, turn, self._forge.leave)
         engine = Engines(
             TensorFlowEngine(launcher, scratch, idle_seconds=settings.forge_idle),
             intra_op_threads=settings.engine_threads,
@@ -110,13 +125,41 @@ class Backend:
             settings.lease,
             self.metrics.rows,
         )
+        training_queue = MemoryQueue()
+        publish_line = PublishLine(registry)
+        self._trainer = TrainingWorker(
+            presence.worker,
+            jobs,
+            models,
+            runs,
+            blobs,
+            registry,
+            publish_line,
+            trainer,
+            scratch,
+            time.time,
+            settings.lease,
+            settings.train_timeout,
+            lambda: self._recovery.nudge(),
+        )
         self._recovery = Recovery(
-            jobs, queue, registry, presence.dead, worker.finish, time.time, interval=settings.lease / 3
+            jobs,
+            queue,
+            registry,
+            presence.dead,
+            worker.finish,
+            time.time,
+            interval=settings.lease / 3,
+            trainings=training_queue,
+            settle=self._trainer.settle,
         )
         self._workers = [
             WorkerThread(worker, queue, f"worker-{number}") for number in range(settings.workers)
         ]
-        self._queue = queue
+        self._workers += [
+            WorkerThread(self._trainer, training_queue, "trainer") for _ in range(settings.trainers)
+        ]
+        self._queues = (queue, training_queue)
         limits = CsvLimits(settings.slice_rows, settings.slice_bytes, settings.max_upload)
         session_key = settings.session_key.get_secret_value() if settings.session_key else None
         self.core = Core(
@@ -124,10 +167,23 @@ class Backend:
                 SqlKeyStore(database), pepper_of(data_dir), time.time, session_key, open_when_empty
             ),
             registry=registry,
-            publish_line=PublishLine(registry),
+            publish_line=publish_line,
             cache=cache,
             inference=Inference(cache, slow_calls),
             scoring=Scoring(registry, jobs, blobs, parts, limits, time.time, self._recovery.nudge),
+            runs=runs,
+            training=Training(
+                registry,
+                jobs,
+                runs,
+                blobs,
+                NpzPoints(),
+                trainer,
+                scratch,
+                time.time,
+                self._recovery.nudge,
+                self._trainer.interrupt,
+            ),
             open_blob=blobs.open,
             queue_depth=queue.depth,
         )
@@ -142,7 +198,9 @@ class Backend:
     def close(self) -> None:
         """Stop in the reverse order; partitions in hand are finished first. Safe to repeat."""
         self._recovery.close()
-        self._queue.close()
+        for queue in self._queues:
+            queue.close()
+        self._trainer.stop()
         for thread in self._workers:
             thread.close()
         # The forge's child is ended before the line is joined: an upload in hand waits for the next start.

@@ -11,9 +11,10 @@ from types import FrameType
 
 import uvicorn
 
+from tensortrigger_backend import __version__
 from tensortrigger_backend.api.app import create_app
 from tensortrigger_backend.api.auth import LOOPBACK_HOSTS
-from tensortrigger_backend.api.hot_lane import HotLane, protocol_class
+from tensortrigger_backend.api.hot_lane import VERSION_HEADER, HotLane, protocol_class
 from tensortrigger_backend.bootstrap import Backend
 from tensortrigger_backend.settings import Settings
 
@@ -83,6 +84,7 @@ def run(settings: Settings, backend: Backend, listener: socket.socket, exit_with
         access_log=False,
         server_header=False,
         date_header=False,
+        headers=[(VERSION_HEADER, __version__)],
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
         backlog=BACKLOG,

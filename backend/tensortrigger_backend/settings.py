@@ -65,6 +65,10 @@ class Settings(BaseSettings):
 
     workers: int = Field(default=1, ge=0)
     """Threads of this process that score CSV partitions."""
+    trainers: int = Field(default=1, ge=0, le=1)
+    """Whether this process works on trainings, one at a time."""
+    train_timeout: float = Field(default=86_400.0, gt=0)
+    """How long one attempt at a training may take."""
     lease: float = 15.0
     slice_rows: int = Field(default=50_000, ge=1)
     slice_bytes: int = Field(default=8 * MIB, ge=1)

@@ -1,6 +1,6 @@
 """What is a canonical servable on disk? One deterministic zip, stored without compression.
 
-manifest.json          format version, engine, signature, versions, largest deviation
+manifest.json          format version, engine, signature, versions, largest deviation, names to train with
 config.json            the allow-listed Keras config, architecture only
 weights.safetensors    plain weights, named by layer
 model.onnx             the graph, where ONNX Runtime is the engine
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tensortrigger_backend.domain.compiled import Compiled
 from tensortrigger_backend.domain.errors import Unavailable
 from tensortrigger_backend.domain.publishing import ONNX, TENSORFLOW
 from tensortrigger_backend.domain.tensors import Signature
@@ -25,7 +26,7 @@ CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
 GRAPH = "model.onnx"
 
-_MEMBERS = {MANIFEST, CONFIG, WEIGHTS, GRAPH}
+_MEMBERS = frozenset({MANIFEST, CONFIG, WEIGHTS, GRAPH})
 # The earliest time that a zip can tell: the same members give the same bytes whenever they are written.
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
@@ -39,6 +40,8 @@ class Manifest:
         engine_reason: why it is not ONNX Runtime, where it is not.
         versions: package name to version, of what made it.
         max_deviation: the largest |y - y0| against the original; None in a draft that is not verified yet.
+        trainable: how many of the parameters can be trained; None in artifacts of before training.
+        compiled: what the original was compiled with, by listed names only; None where nothing is known.
     """
 
     engine: str
@@ -47,6 +50,8 @@ class Manifest:
     versions: Mapping[str, str] | None = None
     max_deviation: float | None = None
     parameters: int | None = None
+    trainable: int | None = None
+    compiled: Compiled | None = None
 
     def to_json(self) -> bytes:
         """The bytes of ``manifest.json``."""
@@ -58,6 +63,8 @@ class Manifest:
             "versions": dict(self.versions or {}),
             "max_deviation": self.max_deviation,
             "parameters": self.parameters,
+            "trainable": self.trainable,
+            "compiled": self.compiled.to_dict() if self.compiled else None,
         }
         return json.dumps(members, indent=1, sort_keys=True).encode()
 
@@ -98,9 +105,20 @@ def read_manifest(artifact: Path) -> Manifest:
             versions=members.get("versions"),
             max_deviation=members.get("max_deviation"),
             parameters=members.get("parameters"),
+            trainable=members.get("trainable"),
+            compiled=Compiled.from_dict(members["compiled"]) if members.get("compiled") else None,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Unavailable("The servable's manifest is damaged; publish the model again.") from error
+
+
+def member_names(artifact: Path) -> frozenset[str]:
+    """Which members there are. Raises Unavailable: it is damaged or missing."""
+    try:
+        with zipfile.ZipFile(artifact) as archive:
+            return frozenset(archive.namelist()) & _MEMBERS
+    except (OSError, zipfile.BadZipFile) as error:
+        raise Unavailable("The servable is damaged or missing; publish the model again.") from error
 
 
 def read_member(artifact: Path, name: str) -> bytes:
@@ -122,9 +140,4 @@ def read_members(artifact: Path) -> dict[str, bytes]:
     Raises:
         Unavailable: it is damaged or missing.
     """
-    try:
-        with zipfile.ZipFile(artifact) as archive:
-            names = set(archive.namelist()) & _MEMBERS
-        return {name: read_member(artifact, name) for name in sorted(names - {MANIFEST})}
-    except (OSError, zipfile.BadZipFile) as error:
-        raise Unavailable("The servable is damaged or missing; publish the model again.") from error
+    return {name: read_member(artifact, name) for name in sorted(member_names(artifact) - {MANIFEST})}

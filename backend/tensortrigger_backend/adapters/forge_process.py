@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tensortrigger_backend.adapters.guest_turn import GuestTurn
 from tensortrigger_backend.domain.errors import NotInstalled, Overrun, Unavailable
 from tensortrigger_backend.domain.publishing import ForgeOrder, ForgeVerdict
 from tensortrigger_backend.ports.engines import ChildLauncher, GuestChild
@@ -50,6 +51,7 @@ class ForgeProcess:
         scratch: an existing folder for theirs.
         time_limit: seconds that one upload may take.
         idle_seconds: how long a warm process waits for a next upload.
+        turn: shared with whoever else has TensorFlow at work on this machine.
     """
 
     def __init__(
@@ -59,12 +61,13 @@ class ForgeProcess:
         *,
         time_limit: float = 300.0,
         idle_seconds: float = 120.0,
+        turn: GuestTurn | None = None,
     ) -> None:
         self._launcher = launcher
         self._scratch = scratch
         self._time_limit = time_limit
         self._idle_seconds = idle_seconds
-        self._turn = threading.Lock()
+        self._turn = turn or GuestTurn()
         self._seats = threading.Lock()
         self._warm: _Seat | None = None
         self._busy: _Seat | None = None
@@ -104,7 +107,7 @@ class ForgeProcess:
         self, source: Path, target: Path, order: ForgeOrder, on_stage: Callable[[str], None]
     ) -> ForgeVerdict:
         """Judge ``source``; when accepted, the servable lies at ``target`` on return."""
-        with self._turn:
+        with self._turn.taking(lambda: self._closed):
             was_warm = self.warm_pid is not None
             seat = self._sit_down()
             try:
@@ -119,6 +122,16 @@ class ForgeProcess:
         if verdict.accepted or was_warm:
             self._warm_for_the_next()
         return verdict
+
+    def leave(self) -> None:
+        """End the child that only waits, if there is one: its memory is wanted. Safe to repeat."""
+        with self._seats:
+            if self._leaving is not None:
+                self._leaving.cancel()
+                self._leaving = None
+            seat, self._warm = self._warm, None
+        if seat is not None:
+            seat.clear()
 
     def close(self) -> None:
         """End the children; an upload in work is given up as unavailable. Safe to repeat."""
@@ -217,8 +230,13 @@ class ForgeProcess:
         return Unavailable("The process that checks models ended unexpectedly; try again.", retry_after=5.0)
 
     def _warm_for_the_next(self) -> None:
+        # Whoever has the turn now would share the machine's memory with it.
+        if self._turn.taken():
+            return
         try:
             self.warm()
+            if self._turn.taken():
+                self.leave()
         except Unavailable as error:
             _log.warning("no warm forge for the next upload: %s", error.detail)
 

@@ -13,8 +13,18 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tensortrigger_backend import __version__
-from tensortrigger_backend.api import errors, native_jobs, native_models, native_run, operations
+from tensortrigger_backend.api import (
+    errors,
+    job_watch,
+    native_jobs,
+    native_models,
+    native_run,
+    native_runs,
+    native_train,
+    operations,
+)
 from tensortrigger_backend.api.auth import host_allowed
+from tensortrigger_backend.api.feeds import Feeds
 from tensortrigger_backend.api.reading import LARGE_BODIES
 from tensortrigger_backend.api.shapes import request_schemas
 from tensortrigger_backend.services.core import Core
@@ -22,7 +32,15 @@ from tensortrigger_backend.services.core import Core
 OLD_PREFIX = "/v1/tensor-trigger"
 """Base path of the old deployment; its clients find everything there too."""
 
-ROUTERS = (native_models.router, native_run.router, native_jobs.router, operations.router)
+ROUTERS = (
+    native_models.router,
+    native_run.router,
+    native_train.router,
+    native_jobs.router,
+    job_watch.router,
+    native_runs.router,
+    operations.router,
+)
 
 DESCRIPTION = """
 Publish Keras models and call them. Send a key as `Authorization: Bearer tt_...`; on loopback no key is
@@ -68,6 +86,7 @@ def create_app(
     app.state.large_bodies = asyncio.Semaphore(LARGE_BODIES)
     app.state.trusted_proxy = trusted_proxy
     app.state.draining = draining
+    app.state.feeds = Feeds(core.runs, draining)
     errors.install(app)
     app.add_api_route("/", lambda: RedirectResponse("docs"), include_in_schema=False)
     for router in ROUTERS:

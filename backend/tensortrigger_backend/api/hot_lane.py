@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from tensortrigger_backend import __version__
 from tensortrigger_backend.api.app import OLD_PREFIX, Recorder
 from tensortrigger_backend.api.auth import USER_HEADER, host_allowed, token_of
 from tensortrigger_backend.api.body_reader import BodyReader, as_vectors
@@ -30,6 +31,8 @@ from tensortrigger_backend.services.batcher import Outputs
 from tensortrigger_backend.services.core import Core
 from tensortrigger_backend.services.model_cache import Resident
 
+VERSION_HEADER: Final = "x-tensortrigger-version"
+"""On every answer, so that a client can tell whether it fits this backend."""
 MAX_BODY: Final = 1 << 20
 """Larger bodies go the ordinary way."""
 UNUSUAL: Final = frozenset({b"transfer-encoding", b"expect", b"content-encoding", b"upgrade"})
@@ -171,14 +174,19 @@ class _NoEvent:
 
 _NO_EVENT: Final = _NoEvent()
 
+_VERSION: Final = f"{VERSION_HEADER}: {__version__}\r\n".encode()
+
 _HEAD: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n"
-    b"content-length: "
+    + _VERSION
+    + b"content-length: "
 )
 
 
 _HEAD_TOO_LARGE: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    + _VERSION
+    + b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
 
 

@@ -32,8 +32,9 @@ from tensortrigger_backend.api.shapes import (
     ScoreRequest,
     takes,
 )
+from tensortrigger_backend.domain.access import Principal
 from tensortrigger_backend.domain.errors import UnsupportedMedia
-from tensortrigger_backend.domain.jobs import Job
+from tensortrigger_backend.domain.jobs import Job, JobKind, JobState
 from tensortrigger_backend.ports.storage import Idempotency
 from tensortrigger_backend.services.core import Core
 from tensortrigger_backend.services.scoring import CsvIntake
@@ -69,7 +70,7 @@ async def score(request: Request, core: CoreOf, caller: Caller) -> Response:
         finally:
             intake.abort()
 
-    return _created(*await asyncio.to_thread(take))
+    return created(*await asyncio.to_thread(take))
 
 
 @router.post(
@@ -94,7 +95,7 @@ async def submit(
     key = idempotency(request, str(model_id), str(model))
     intake = await asyncio.to_thread(core.scoring.intake, caller, model_id, model)
     try:
-        return _created(*await _stream_in(request, core, intake, key))
+        return created(*await _stream_in(request, core, intake, key))
     finally:
         await asyncio.to_thread(intake.abort)
 
@@ -115,9 +116,16 @@ async def _stream_in(
 
 
 @router.get("/jobs", responses={200: {"model": JobsAnswer}})
-def jobs(core: CoreOf, caller: Caller, limit: PageLimit = 100, cursor: str | None = None) -> Response:
+def jobs(
+    core: CoreOf,
+    caller: Caller,
+    limit: PageLimit = 100,
+    cursor: str | None = None,
+    kind: JobKind | None = None,
+    state: JobState | None = None,
+) -> Response:
     """Your jobs, newest first."""
-    page = core.scoring.page(caller, limit, cursor)
+    page = core.scoring.page(caller, limit, cursor, kind, state)
     found = [describe(job) for job in page.items]
     return JSONResponse({"http_code": 200, "jobs": found, "next_cursor": page.next_cursor})
 
@@ -131,8 +139,9 @@ def job(core: CoreOf, caller: Caller, job_id: str) -> Response:
 
 @router.get("/jobs/{job_id}/content")
 def job_content(core: CoreOf, caller: Caller, job_id: str) -> Response:
-    """The uploaded CSV."""
-    return data_url(blocks(core.scoring.upload(caller, job_id)), "text/csv", "job")
+    """The uploaded CSV; of a training its points, as NumPy's `.npz`."""
+    media_type = "application/zip" if _trains(core, caller, job_id) else "text/csv"
+    return data_url(blocks(core.scoring.upload(caller, job_id)), media_type, "job")
 
 
 @router.get("/jobs/{job_id}/results", responses={200: {"model": ResultsAnswer}})
@@ -164,13 +173,15 @@ def rejects(
 @router.post("/jobs/{job_id}/cancel", responses={200: {"model": JobAnswer}})
 def cancel(core: CoreOf, caller: Caller, job_id: str) -> Response:
     """Cancel a job unless it has ended; safe to repeat."""
-    return _job(core.scoring.cancel(caller, job_id))
+    ordered = core.training if _trains(core, caller, job_id) else core.scoring
+    return _job(ordered.cancel(caller, job_id))
 
 
 @router.post("/jobs/{job_id}/retry", responses={200: {"model": JobAnswer}})
 def retry(core: CoreOf, caller: Caller, job_id: str) -> Response:
-    """Try the failed partitions of a failed job again; safe to repeat."""
-    return _job(core.scoring.retry(caller, job_id))
+    """Try the failed partitions of a failed job again, or let a training go on; safe to repeat."""
+    ordered = core.training if _trains(core, caller, job_id) else core.scoring
+    return _job(ordered.retry(caller, job_id))
 
 
 def describe(job: Job) -> dict[str, Any]:
@@ -184,11 +195,16 @@ def describe(job: Job) -> dict[str, Any]:
     }
 
 
+def _trains(core: Core, caller: Principal, job_id: str) -> bool:
+    return core.scoring.find(caller, job_id).kind is JobKind.TRAIN
+
+
 def _job(job: Job) -> Response:
     return JSONResponse({"http_code": 200, "job": describe(job)})
 
 
-def _created(job: Job, new: bool) -> Response:
+def created(job: Job, new: bool) -> Response:
+    """The answer to whoever ordered a job."""
     return JSONResponse(
         {
             "http_code": 201,

@@ -5,7 +5,7 @@ Bodies are read and checked by the domain, which names field and row; these mode
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
@@ -83,11 +83,66 @@ class ScoreRequest(ModelRef):
     input_data: str = Field(description="`data:text/csv;base64,...`")
 
 
+class TrainRequest(ModelRef):
+    """Points to train a version on; the members beside them have the defaults that are shown."""
+
+    epochs: int = Field(default=100, ge=1, le=100_000)
+    input_vectors: list[dict[str, float] | list[float]] | None = None
+    output_vectors: list[dict[str, float] | list[float] | float] | None = Field(
+        default=None,
+        description="One for each input vector. A model that tells classes apart also takes the class's number.",
+    )
+    inputs: Any = Field(default=None, description="For models that are not one vector, as in `/tensor/run`.")
+    outputs: Any = None
+    batch_size: int = Field(default=32, ge=1, le=1_000_000)
+    validation_split: float = Field(default=0.0, ge=0, lt=1, description="The last points are held back.")
+    shuffle: bool = True
+    learning_rate: float | None = Field(default=None, gt=0, le=1000)
+    loss: str | None = Field(
+        default=None, description="A name of Keras; left out: the file's, else inferred."
+    )
+    optimizer: str | None = None
+    name: str | None = Field(default=None, max_length=200, description="Title of the run.")
+
+
 class TicketRequest(BaseModel):
     """A single-use right to publish to one name."""
 
     model: str
     expires_in: float = Field(default=300, gt=0, le=3600, description="Seconds.")
+
+
+class NewRun(BaseModel):
+    """A training run that will report from outside."""
+
+    name: str = Field(description="A human title.")
+    model: str | None = Field(default=None, description="The name of the model that is trained.")
+    epochs: int | None = Field(default=None, ge=1)
+    steps_per_epoch: int | None = Field(default=None, ge=1)
+    params: dict[str, Any] | None = Field(default=None, description="Whatever tells this run from others.")
+
+
+class NewPoint(BaseModel):
+    """Metrics at one moment of a run."""
+
+    step: int = Field(ge=1, description="Optimizer steps so far, over all epochs.")
+    epoch: int = Field(ge=1)
+    t: float | None = Field(default=None, description="Seconds since 1970, UTC; left out: now.")
+    kind: Literal["batch", "epoch"] = "batch"
+    metrics: dict[str, float | None] = Field(description="By name; null for what is not finite.")
+
+
+class RunMessage(BaseModel):
+    """Points, an end, or a sign of life. A bare array of points, or one bare point, is taken too."""
+
+    points: list[NewPoint] = Field(max_length=5000)
+    first: int | None = Field(
+        default=None,
+        ge=0,
+        description="How many points the sender had sent before these: with it a repeat stores nothing twice.",
+    )
+    state: Literal["running", "succeeded", "failed", "cancelled"] | None = None
+    error: str | None = Field(default=None, description="Why it failed or was cancelled.")
 
 
 class Answered(BaseModel):
@@ -163,6 +218,79 @@ class RejectsAnswer(Answered):
     next_cursor: str | None
 
 
+class RunObject(BaseModel):
+    """A training run."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    run_id: str
+    name: str
+    model: str | None
+    model_id: str | None
+    job_id: str | None
+    source: Literal["notebook", "backend"]
+    state: Literal["running", "succeeded", "failed", "cancelled", "lost"] = Field(
+        description="lost: a notebook's run that said nothing for a minute; its next word revives it."
+    )
+    error: str | None
+    epochs: int | None
+    steps_per_epoch: int | None
+    params: dict[str, Any]
+    epoch: int | None = Field(description="The latest seen.")
+    step: int | None = Field(description="The latest seen.")
+    metrics: dict[str, float | None] = Field(description="Of the latest epoch, else of the latest point.")
+    metric_names: list[str]
+    points: int
+    last_seq: int
+    created: str
+    last_updated: str
+    finished: str | None
+
+
+class PointObject(NewPoint):
+    """A stored point."""
+
+    seq: int = Field(ge=1, description="Its number in the run, without gaps.")
+    t: float = Field(description="Seconds since 1970, UTC.")
+
+
+class RunCreated(Answered):
+    """A run was announced."""
+
+    message: str
+    run_id: str
+    run: RunObject
+
+
+class RecordAnswer(Answered):
+    """What a run holds after a message."""
+
+    run_id: str
+    last_seq: int
+    state: str
+
+
+class WatchedRunAnswer(Answered):
+    """One run."""
+
+    run: RunObject
+
+
+class RunsAnswer(Answered):
+    """A page of runs."""
+
+    runs: list[RunObject]
+    next_cursor: str | None
+
+
+class PointsAnswer(Answered):
+    """Points in order, and their run as it stood; null for a job that trains nothing."""
+
+    run: RunObject | None
+    points: list[PointObject]
+    last_seq: int
+    next_after: int | None = Field(description="`after` of the next page; null when there is no more yet.")
+
+
 class MessageAnswer(Answered):
     """Done."""
 
@@ -194,7 +322,16 @@ class Problem(BaseModel):
     errors: list[FaultEntry] | None = None
 
 
-REQUESTS = (NewModel, RunRequest, RunBatchRequest, ScoreRequest, TicketRequest)
+REQUESTS = (
+    NewModel,
+    RunRequest,
+    RunBatchRequest,
+    ScoreRequest,
+    TrainRequest,
+    TicketRequest,
+    NewRun,
+    RunMessage,
+)
 
 
 def request_schemas() -> dict[str, Any]:

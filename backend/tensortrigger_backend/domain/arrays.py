@@ -14,12 +14,16 @@ from tensortrigger_backend.domain.tensors import Signature, TensorSpec
 
 
 def tensors_from_json(
-    inputs: object, signature: Signature, loc: tuple[str | int, ...] = ("inputs",)
+    inputs: object,
+    signature: Signature,
+    loc: tuple[str | int, ...] = ("inputs",),
+    side: str = "Input",
 ) -> dict[str, npt.NDArray[Any]]:
     """Every input of the signature by name, batch axis first.
 
     Args:
         inputs: ``{name: nested list}``, or the bare nested list where the model has one input.
+        side: what the tensors are called in faults; ``Output`` where they are labels.
 
     Raises:
         InvalidInput: naming the tensor, with the shape that was expected and the one that came.
@@ -31,14 +35,14 @@ def tensors_from_json(
                 Fault(
                     loc,
                     "inputs_type",
-                    f"The model has {len(specs)} inputs: send an object that names each.",
+                    f"The model has {len(specs)} {side.lower()}s: send an object that names each.",
                     ", ".join(specs),
                     "a bare list",
                 )
             )
         inputs = {next(iter(specs)): inputs}
     faults = [
-        Fault((*loc, name), "missing", f"Input {name!r} is missing.", spec.dtype, "nothing")
+        Fault((*loc, name), "missing", f"{side} {name!r} is missing.", spec.dtype, "nothing")
         for name, spec in specs.items()
         if name not in inputs
     ]
@@ -46,7 +50,7 @@ def tensors_from_json(
         Fault(
             (*loc, str(name)),
             "extra",
-            f"The model has no input {str(name)!r}.",
+            f"The model has no {side.lower()} {str(name)!r}.",
             ", ".join(specs),
             str(name)[:80],
         )
@@ -55,17 +59,23 @@ def tensors_from_json(
     ]
     if faults:
         raise InvalidInput.of(*faults)
-    arrays = {name: _tensor(inputs[name], spec, (*loc, name)) for name, spec in specs.items()}
+    arrays = {name: _tensor(inputs[name], spec, (*loc, name), side) for name, spec in specs.items()}
     lengths = {name: array.shape[0] for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise InvalidInput.of(
-            Fault(loc, "batch_length", "The inputs differ in their batch length.", "equal lengths", told)
+            Fault(
+                loc,
+                "batch_length",
+                f"The {side.lower()}s differ in their batch length.",
+                "equal lengths",
+                told,
+            )
         )
     return arrays
 
 
-def _tensor(values: object, spec: TensorSpec, loc: tuple[str | int, ...]) -> npt.NDArray[Any]:
+def _tensor(values: object, spec: TensorSpec, loc: tuple[str | int, ...], side: str) -> npt.NDArray[Any]:
     """One tensor of the spec's dtype and shape."""
     expected = f"{spec.dtype} of shape {_shape(spec.shape)}"
     if not isinstance(values, list):
@@ -73,12 +83,12 @@ def _tensor(values: object, spec: TensorSpec, loc: tuple[str | int, ...]) -> npt
             Fault(
                 loc,
                 "tensor_type",
-                f"Input {spec.name!r} must be a nested list.",
+                f"{side} {spec.name!r} must be a nested list.",
                 expected,
                 type(values).__name__,
             )
         )
-    leaves, shape = _flattened(values, spec, loc)
+    leaves, shape = _flattened(values, spec, loc, side)
     if (
         len(shape) != len(spec.shape)
         or any(want not in (-1, have) for want, have in zip(spec.shape, shape, strict=True))
@@ -88,7 +98,8 @@ def _tensor(values: object, spec: TensorSpec, loc: tuple[str | int, ...]) -> npt
             Fault(
                 loc,
                 "tensor_shape",
-                f"Input {spec.name!r} has shape {_shape(shape)}, the model takes {_shape(spec.shape)}.",
+                f"{side} {spec.name!r} has shape {_shape(shape)}, the model "
+                f"{'takes' if side == 'Input' else 'gives'} {_shape(spec.shape)}.",
                 _shape(spec.shape),
                 _shape(shape),
             )
@@ -96,10 +107,10 @@ def _tensor(values: object, spec: TensorSpec, loc: tuple[str | int, ...]) -> npt
     # Looked at before numpy sees them: it makes numbers of booleans, and pads every text to the longest.
     kinds = set(map(type, leaves))
     if not kinds <= _ALLOWED.get(np.dtype(spec.dtype).kind if spec.dtype != "string" else "string", set()):
-        raise InvalidInput.of(_wrong_dtype(spec, loc, expected, kinds))
+        raise InvalidInput.of(_wrong_dtype(spec, loc, expected, kinds, side))
     if spec.dtype == "string":
         return np.array(leaves, dtype=object).reshape(shape)
-    array = _numbers(leaves, spec, loc, expected)
+    array = _numbers(leaves, spec, loc, expected, side)
     return np.ascontiguousarray(array).reshape(shape)
 
 
@@ -114,7 +125,7 @@ _ALLOWED: dict[str, set[type]] = {
 
 
 def _flattened(
-    values: list[Any], spec: TensorSpec, loc: tuple[str | int, ...]
+    values: list[Any], spec: TensorSpec, loc: tuple[str | int, ...], side: str
 ) -> tuple[list[Any], tuple[int, ...]]:
     """The values of a nested list, one after the other, and its shape.
 
@@ -131,7 +142,7 @@ def _flattened(
                 Fault(
                     loc,
                     "ragged",
-                    f"Input {spec.name!r} is ragged: its lists differ in length.",
+                    f"{side} {spec.name!r} is ragged: its lists differ in length.",
                     expected,
                     "ragged",
                 )
@@ -141,16 +152,18 @@ def _flattened(
     return level, tuple(shape)
 
 
-def _wrong_dtype(spec: TensorSpec, loc: tuple[str | int, ...], expected: str, kinds: set[type]) -> Fault:
+def _wrong_dtype(
+    spec: TensorSpec, loc: tuple[str | int, ...], expected: str, kinds: set[type], side: str
+) -> Fault:
     names = {str: "text", bool: "booleans", int: "numbers", float: "numbers", type(None): "null"}
     got = " and ".join(sorted({names.get(kind, "lists") for kind in kinds}))
     return Fault(
-        loc, "tensor_dtype", f"Input {spec.name!r} must hold {spec.dtype} values only.", expected, got
+        loc, "tensor_dtype", f"{side} {spec.name!r} must hold {spec.dtype} values only.", expected, got
     )
 
 
 def _numbers(
-    leaves: list[Any], spec: TensorSpec, loc: tuple[str | int, ...], expected: str
+    leaves: list[Any], spec: TensorSpec, loc: tuple[str | int, ...], expected: str, side: str
 ) -> npt.NDArray[Any]:
     """The leaves in the spec's dtype, none of them cut off or out of range."""
     dtype = np.dtype(spec.dtype)
@@ -158,7 +171,7 @@ def _numbers(
         Fault(
             loc,
             "out_of_range",
-            f"Input {spec.name!r} holds a value that does not fit {spec.dtype}.",
+            f"{side} {spec.name!r} holds a value that does not fit {spec.dtype}.",
             spec.dtype,
             "out of range",
         )
@@ -179,7 +192,7 @@ def _numbers(
             Fault(
                 loc,
                 "tensor_dtype",
-                f"Input {spec.name!r} must hold {spec.dtype} values only.",
+                f"{side} {spec.name!r} must hold {spec.dtype} values only.",
                 expected,
                 "fractions",
             )

@@ -1,4 +1,7 @@
-"""A scoring job, cut into partitions that workers claim under a lease and a fence (SAFETY C)."""
+"""A job, cut into partitions that workers claim under a lease and a fence (SAFETY C).
+
+A scoring job has a partition for each slice of its upload; a training has one, of all its points.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from tensortrigger_backend.domain.training_jobs import Trained, TrainingOrder, training_members
 
 MAX_ATTEMPTS = 5
 """After so many attempts a partition fails, and its job with it."""
@@ -31,6 +36,13 @@ class JobState(StrEnum):
     def number(self) -> int:
         """``job_state`` of the native API: a cancelled job reads 3."""
         return {"queued": 0, "running": 1, "succeeded": 2}.get(self.value, 3)
+
+
+class JobKind(StrEnum):
+    """What a job does, and so which workers take it."""
+
+    SCORE = "score"
+    TRAIN = "train"
 
 
 class PartitionState(StrEnum):
@@ -73,6 +85,9 @@ class Job:
         rows_done: rows of committed partitions, rejected ones included.
         attempts: how often partitions were claimed; more than ``partitions_done`` when work had to be repeated.
         rate: rows per second over the latest commits; None before the first.
+        model_name, model_version: of ``model_id``, kept here so that they outlive the model.
+        training: what a training was asked to do (``domain.training_jobs.TrainingOrder``); None for scoring.
+        trained: how far it has come (``domain.training_jobs.Trained``); None before it began.
     """
 
     job_id: str
@@ -96,35 +111,55 @@ class Job:
     partitions_done: int = 0
     attempts: int = 0
     rate: float | None = None
+    kind: JobKind = JobKind.SCORE
+    model_name: str | None = None
+    model_version: int | None = None
+    training: Mapping[str, Any] | None = None
+    trained: Mapping[str, Any] | None = None
 
     def described(self) -> dict[str, Any]:
         """The native API's Job object (PROTOCOLS 1), less the times, which the caller formats."""
         left = None
         if not self.state.final and self.rate:
             left = round((self.rows_total - self.rows_done) / self.rate, 1)
-        return {
+        members: dict[str, Any] = {
             "job_id": self.job_id,
+            "kind": str(self.kind),
             "model_id": self.model_id,
+            "model_name": self.model_name,
+            "model_version": self.model_version,
             "upload_size": self.upload_size,
             "job_state": self.state.number,
             "state": str(self.state),
             "error": self.error,
-            "progress": {
-                "rows_done": self.rows_done,
-                "rows_total": self.rows_total,
-                "rows_rejected": self.rows_rejected,
-                "rows_per_second": round(self.rate, 1) if self.rate else None,
-                "seconds_left": 0.0 if self.state.final else left,
-                "partitions_done": self.partitions_done,
-                "partitions_total": self.partitions_total,
-                "attempts": self.attempts,
-            },
         }
+        progress = {
+            "rows_done": self.rows_done,
+            "rows_total": self.rows_total,
+            "rows_rejected": self.rows_rejected,
+            "rows_per_second": round(self.rate, 1) if self.rate else None,
+            "seconds_left": 0.0 if self.state.final else left,
+            "partitions_done": self.partitions_done,
+            "partitions_total": self.partitions_total,
+            "attempts": self.attempts,
+        }
+        if self.training is not None:
+            order, trained = TrainingOrder.from_dict(self.training), Trained()
+            if self.trained is not None:
+                trained = Trained.from_dict(self.trained)
+            more, further = training_members(self.job_id, order, trained, self.state.final, self.rows_total)
+            members |= more
+            progress |= {**further, "rows_per_second": None}
+        return {**members, "progress": progress}
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One worker's right to score one partition, until ``lease_until`` and only while ``fence`` is the newest."""
+    """One worker's right to work on one partition, until ``lease_until`` and only while ``fence`` is the newest.
+
+    Attributes:
+        training, trained: as the job has them.
+    """
 
     job_id: str
     owner: str
@@ -135,6 +170,8 @@ class Claim:
     fence: int
     attempt: int
     lease_until: float
+    training: Mapping[str, Any] | None = None
+    trained: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +212,12 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class WakeUp:
-    """A message: look at this partition. It carries only ids, so losing it loses nothing."""
+    """A message: look at this partition. It carries only ids, so losing it loses nothing.
+
+    Attributes:
+        kind: which workers it is for.
+    """
 
     job_id: str
     partition: int
+    kind: JobKind = JobKind.SCORE

@@ -36,6 +36,18 @@ class VersionState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Parent:
+    """The version that a training began from, and the job that trained it."""
+
+    model_id: str
+    version: int
+    job_id: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"model_id": self.model_id, "version": self.version, "job_id": self.job_id}
+
+
+@dataclass(frozen=True, slots=True)
 class ModelVersion:
     """One version.
 
@@ -48,6 +60,7 @@ class ModelVersion:
         created: when the upload was accepted, UTC seconds since the epoch.
         holder: the process that accepted the upload and judges it.
         report: the forge's verdict, as JSON members; None until it has spoken.
+        parent: where it was trained from; None for what was uploaded.
     """
 
     model_id: str
@@ -68,6 +81,7 @@ class ModelVersion:
     servable_key: str | None = None
     servable_sha256: str | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
+    parent: Parent | None = None
 
     @property
     def resolved_schema(self) -> VectorSchema | None:
@@ -100,6 +114,7 @@ class ModelVersion:
             "signature": self.signature.to_dict() if self.signature else None,
             "input_shape": _shapes(self.signature.inputs) if self.signature else None,
             "output_shape": _shapes(self.signature.outputs) if self.signature else None,
+            "parent": self.parent.to_dict() if self.parent else None,
         }
         if self.state is VersionState.REFUSED:
             members["report"] = {"faults": self.report.get("faults", [])}

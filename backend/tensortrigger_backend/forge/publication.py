@@ -6,6 +6,7 @@ Importing this module imports TensorFlow.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
@@ -59,7 +60,14 @@ def publish(
     except Exception as error:
         raise _failed("rebuilt from its config and weights", error) from error
     members = {CONFIG: config, WEIGHTS: weights}
-    manifest = Manifest(ONNX, signature, versions=_versions(), parameters=int(rebuilt.count_params()))
+    manifest = Manifest(
+        ONNX,
+        signature,
+        versions=_versions(),
+        parameters=int(rebuilt.count_params()),
+        trainable=sum(math.prod(weight.shape) for weight in rebuilt.trainable_weights),
+        compiled=inspected.compiled,
+    )
     try:
         graph = convert_model(rebuilt, signature)
         write_artifact(target, manifest, members | {GRAPH: graph})

@@ -9,7 +9,16 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tensortrigger_backend.domain.jobs import Claim, Job, Part, Reject, Slice, WakeUp
+from tensortrigger_backend.domain.jobs import (
+    Claim,
+    Job,
+    JobKind,
+    JobState,
+    Part,
+    Reject,
+    Slice,
+    WakeUp,
+)
 from tensortrigger_backend.domain.schema import VectorSchema
 from tensortrigger_backend.ports.storage import Idempotency, Page
 
@@ -26,7 +35,15 @@ class JobStore(Protocol):
 
     def get(self, job_id: str, owner: str) -> Job: ...
 
-    def page(self, owner: str, limit: int, cursor: str | None) -> Page[Job]: ...
+    def page(
+        self,
+        owner: str,
+        limit: int,
+        cursor: str | None,
+        kind: JobKind | None = None,
+        state: JobState | None = None,
+    ) -> Page[Job]:
+        """Newest first. Raises InvalidInput for a bad cursor."""
 
     def outbox(self, limit: int) -> list[tuple[int, WakeUp]]:
         """Messages that were not sent yet, oldest first."""
@@ -47,6 +64,22 @@ class JobStore(Protocol):
 
         False when the part came too late; nothing of it counts then.
         """
+
+    def advance(self, claim: Claim, trained: Mapping[str, Any], saved: bool, now: float) -> bool:
+        """Tell how far a training has come, only where the fence still matches and the job still runs.
+
+        Args:
+            saved: it can go on from there, so that attempts are counted anew.
+
+        Returns:
+            False when it came too late: stop.
+        """
+
+    def complete(self, claim: Claim, trained: Mapping[str, Any], now: float) -> bool:
+        """Succeed with a training's result: partition and job in one update, where ``advance`` would be taken."""
+
+    def hand_back(self, claim: Claim, now: float) -> None:
+        """Queue the partition again for whoever comes next; this attempt does not count."""
 
     def give_up(self, claim: Claim, reason: str, final: bool, now: float) -> None:
         """This attempt failed: queue the partition again, or fail it and its job when ``final`` or out of attempts."""
@@ -72,6 +105,9 @@ class JobStore(Protocol):
 
     def complete_unfinished(self) -> list[str]:
         """Running jobs all of whose partitions are done: their last worker died between commit and finish."""
+
+    def unheard(self) -> list[Job]:
+        """Trainings that have ended while their run reads as if they still ran."""
 
     def abandon(self, workers: Sequence[str]) -> int:
         """End the leases of workers that are known to be dead. How many."""

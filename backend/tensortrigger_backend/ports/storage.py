@@ -81,7 +81,7 @@ class ModelStore(Protocol):
     """Versions of models, each of one owner. Nobody sees what another owns: it is NotFound."""
 
     def add(self, version: ModelVersion, idempotency: Idempotency | None = None) -> ModelVersion:
-        """Store a new version, or find the one that the same idempotency key made before.
+        """Store a new version, or find the one of that id, or the one that the same idempotency key made before.
 
         Raises:
             Conflict: the idempotency key was used for another request.

@@ -11,7 +11,9 @@ from tensortrigger_backend.services.inference import Inference
 from tensortrigger_backend.services.model_cache import ModelCache
 from tensortrigger_backend.services.publishing import PublishLine
 from tensortrigger_backend.services.registry import Registry
+from tensortrigger_backend.services.runs import Runs
 from tensortrigger_backend.services.scoring import Scoring
+from tensortrigger_backend.services.training import Training
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,5 +31,7 @@ class Core:
     cache: ModelCache
     inference: Inference
     scoring: Scoring
+    runs: Runs
+    training: Training
     open_blob: Callable[[str], BinaryIO]
     queue_depth: Callable[[], int]

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from tensortrigger_backend.domain.errors import Unavailable
+from tensortrigger_backend.domain.jobs import JobKind
 from tensortrigger_backend.ports.jobs import JobStore, Queue
 from tensortrigger_backend.services.registry import Registry
 
@@ -28,6 +29,8 @@ class Recovery:
         dead: those of the named workers that are known not to live any more.
         finish: completes a job all of whose partitions are done.
         interval: seconds between two rounds of looking after.
+        trainings: the queue of those wake-ups that are for trainers; None where nothing is trained.
+        settle: brings in order what trainings left that died at their end.
     """
 
     def __init__(
@@ -39,6 +42,8 @@ class Recovery:
         finish: Callable[[str], None],
         clock: Callable[[], float],
         interval: float,
+        trainings: Queue | None = None,
+        settle: Callable[[], None] = lambda: None,
     ) -> None:
         self._jobs = jobs
         self._queue = queue
@@ -47,6 +52,8 @@ class Recovery:
         self._finish = finish
         self._clock = clock
         self._interval = interval
+        self._queues = {JobKind.SCORE: queue, JobKind.TRAIN: trainings or queue}
+        self._settle = settle
         self._nudged = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recovery", daemon=True)
@@ -82,6 +89,7 @@ class Recovery:
         self._jobs.sweep(self._clock(), math.inf if long else unsent_for)
         for job_id in self._jobs.complete_unfinished():
             self._finish(job_id)
+        self._settle()
         self._registry.purge()
         self.relay()
 
@@ -89,7 +97,7 @@ class Recovery:
         """Send what the outbox holds; a message is forgotten only after the queue has taken it."""
         while messages := self._jobs.outbox(RELAY_BATCH):
             for _, wake_up in messages:
-                self._queue.publish(wake_up)
+                self._queues[wake_up.kind].publish(wake_up)
             self._jobs.sent([number for number, _ in messages])
 
     def _run(self) -> None:

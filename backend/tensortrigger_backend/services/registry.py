@@ -21,6 +21,7 @@ from tensortrigger_backend.domain.models import (
     DESCRIPTION_LIMIT,
     TITLE_LIMIT,
     ModelVersion,
+    Parent,
     VersionState,
     checked_name,
     name_from_title,
@@ -150,6 +151,45 @@ class Registry:
         if stored.model_id != model_id:
             self._blobs.delete([version.source_key])
         return stored, stored.model_id == model_id
+
+    def adopt(
+        self, model_id: str, parent: ModelVersion, job_id: str, content: Iterable[bytes]
+    ) -> ModelVersion:
+        """Store what a training made of a version, for the forge to judge as it would judge an upload.
+
+        Safe to repeat: the version of that id is found, whatever state it is in.
+        """
+        assert parent.version is not None
+        key = f"models/{model_id}/source"
+        writer = self._blobs.writer(key)
+        try:
+            for chunk in content:
+                writer.write(chunk)
+            writer.commit()
+        finally:
+            writer.abort()
+        return self._models.add(
+            ModelVersion(
+                model_id=model_id,
+                holder=self._holder,
+                owner=parent.owner,
+                name=parent.name,
+                title=parent.title,
+                description=parent.description,
+                state=VersionState.RECEIVED,
+                source_key=key,
+                source_sha256=writer.sha256,
+                size=writer.size,
+                created=self._clock(),
+                schema=parent.schema,
+                parent=Parent(parent.model_id, parent.version, job_id),
+            )
+        )
+
+    def withdraw(self, model_id: str) -> None:
+        """Leave nothing of a version whose training does not count any more. Safe to repeat."""
+        self.forget(model_id)
+        self._forget_loaded(model_id)
 
     def judge(self, model_id: str) -> ModelVersion:
         """Let the forge check, rebuild and verify an upload. Safe to repeat.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tensortrigger_backend.domain.access import Principal, Scope
 from tensortrigger_backend.domain.csv_rows import CsvSplitter
 from tensortrigger_backend.domain.errors import Fault, InvalidInput, InvalidJobState, PayloadTooLarge
-from tensortrigger_backend.domain.jobs import Job, JobState, Reject, Slice
+from tensortrigger_backend.domain.jobs import Job, JobKind, JobState, Reject, Slice
 from tensortrigger_backend.domain.models import ModelVersion
 from tensortrigger_backend.ports.jobs import JobStore, PartFormat
 from tensortrigger_backend.ports.storage import BlobStore, Idempotency, Page
@@ -138,6 +138,8 @@ class Scoring:
             last_updated=now,
             output_columns=_output_columns(intake.version),
             named_outputs=bool(intake.version.schema and intake.version.schema.outputs),
+            model_name=intake.version.name,
+            model_version=intake.version.version,
         )
         if idempotency is not None:
             idempotency = idempotency.bound_to(intake.writer.sha256)
@@ -157,10 +159,17 @@ class Scoring:
         principal.must(Scope.READ)
         return self._jobs.get(job_id, principal.owner)
 
-    def page(self, principal: Principal, limit: int, cursor: str | None) -> Page[Job]:
+    def page(
+        self,
+        principal: Principal,
+        limit: int,
+        cursor: str | None,
+        kind: JobKind | None = None,
+        state: JobState | None = None,
+    ) -> Page[Job]:
         """The caller's jobs, newest first."""
         principal.must(Scope.READ)
-        return self._jobs.page(principal.owner, limit, cursor)
+        return self._jobs.page(principal.owner, limit, cursor, kind, state)
 
     def cancel(self, principal: Principal, job_id: str) -> Job:
         """Cancel unless final already; safe to repeat. Raises NotFound."""
@@ -182,9 +191,13 @@ class Scoring:
         """Scored rows in row order, part by part.
 
         Raises:
-            InvalidJobState: the job has not succeeded.
+            InvalidJobState: the job has not succeeded, or is a training.
         """
         job = self.find(principal, job_id)
+        if job.kind is JobKind.TRAIN:
+            raise InvalidJobState(
+                f"This job is a training, which has no results: its metrics are at /jobs/{job_id}/metrics."
+            )
         if job.state is not JobState.SUCCEEDED:
             raise InvalidJobState(
                 f"Invalid job state: results are there once it succeeded, this one {_is(job)}."

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -143,27 +143,54 @@ class Worker:
 
 
 class Heartbeat:
-    """Renews a claim's lease for as long as its partition is in work, however long a single step takes."""
+    """Renews a claim's lease for as long as its partition is in work, however long a single step takes.
 
-    def __init__(self, jobs: JobStore, claim: Claim, clock: Callable[[], float], lease: float) -> None:
+    Args:
+        every: seconds between two renewals; None for a third of the lease.
+        lost: called once, on another thread, when the lease could not be renewed.
+    """
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        claim: Claim,
+        clock: Callable[[], float],
+        lease: float,
+        every: float | None = None,
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
         self._jobs = jobs
         self._claim = claim
         self._clock = clock
         self._lease = lease
+        self._every = every or lease / 3
+        self._tell = lost
         self._over = threading.Event()
         self._lost = False
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the lease could not be renewed."""
+        return self._lost
 
     def check(self) -> None:
         """Raise LostClaim once the lease could not be renewed."""
         if self._lost:
             raise LostClaim
 
+    def verify(self) -> None:
+        """Ask the database now. Raises LostClaim."""
+        if self._lost or not self._jobs.renew(self._claim, self._clock(), self._lease):
+            self._lost = True
+            raise LostClaim
+
     def _beat(self) -> None:
-        while not self._over.wait(self._lease / 3):
+        while not self._over.wait(self._every):
             try:
                 if not self._jobs.renew(self._claim, self._clock(), self._lease):
                     self._lost = True
+                    self._tell()
                     return
             except TensorTriggerError as error:
                 # The next beat may reach the database again; if none does, the fence decides at the commit.
@@ -225,10 +252,17 @@ def _infer(
     return {name: np.concatenate([outputs[name] for outputs in answered]) for name in answered[0]}
 
 
+class Handler(Protocol):
+    """Does what wake-ups are about."""
+
+    def handle(self, wake_up: WakeUp) -> None:
+        """Do it, if there is still something to do. Safe to repeat."""
+
+
 class WorkerThread:
     """Takes wake-ups off the queue and gives them to a worker, until it is closed."""
 
-    def __init__(self, worker: Worker, queue: Queue, name: str) -> None:
+    def __init__(self, worker: Handler, queue: Queue, name: str) -> None:
         self._worker = worker
         self._queue = queue
         self._stop = threading.Event()

@@ -25,6 +25,15 @@ ROUTES = {
     ("get", "/jobs/{job_id}/rejects"),
     ("post", "/jobs"),
     ("post", "/jobs/{job_id}/cancel"),
+    ("get", "/jobs/{job_id}/events"),
+    ("get", "/jobs/{job_id}/metrics"),
+    ("patch", "/tensor/train"),
+    ("post", "/runs"),
+    ("get", "/runs"),
+    ("get", "/runs/{run_id}"),
+    ("delete", "/runs/{run_id}"),
+    ("post", "/runs/{run_id}/metrics"),
+    ("get", "/runs/{run_id}/metrics"),
     ("post", "/tickets"),
 }
 

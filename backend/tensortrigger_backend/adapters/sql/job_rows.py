@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from tensortrigger_backend.adapters.sql.tables import jobs, partitions
 from tensortrigger_backend.domain.errors import NotFound
-from tensortrigger_backend.domain.jobs import RATE_WINDOW, Job, JobState, PartitionState, Slice
+from tensortrigger_backend.domain.jobs import RATE_WINDOW, Job, JobKind, JobState, PartitionState, Slice
 
 
 def slice_of(row: Row[Any]) -> Slice:
@@ -67,4 +67,9 @@ def job_of(connection: Connection, job_id: str, owner: str | None = None) -> Job
         partitions_done=sums.done,
         attempts=int(sums.attempts),
         rate=rate,
+        kind=JobKind(row.kind),
+        model_name=row.model_name,
+        model_version=row.model_version,
+        training=row.training,
+        trained=row.trained,
     )

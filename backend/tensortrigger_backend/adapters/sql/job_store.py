@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
@@ -11,12 +11,13 @@ from tensortrigger_backend.adapters.sql.cursors import after_cursor, encode_curs
 from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.idempotency import find, remember
 from tensortrigger_backend.adapters.sql.job_rows import job_of, slice_of
-from tensortrigger_backend.adapters.sql.tables import jobs, outbox, partitions
+from tensortrigger_backend.adapters.sql.tables import jobs, outbox, partitions, runs
 from tensortrigger_backend.domain.errors import InvalidJobState
 from tensortrigger_backend.domain.jobs import (
     MAX_ATTEMPTS,
     Claim,
     Job,
+    JobKind,
     JobState,
     Part,
     PartitionState,
@@ -60,6 +61,10 @@ class SqlJobStore:
                     created=job.created,
                     last_updated=job.created,
                     finished=job.created if done else None,
+                    kind=str(job.kind),
+                    model_name=job.model_name,
+                    model_version=job.model_version,
+                    training=job.training,
                 )
             )
             if slices:
@@ -95,9 +100,20 @@ class SqlJobStore:
         with self._database.read() as connection:
             return job_of(connection, job_id, owner)
 
-    def page(self, owner: str, limit: int, cursor: str | None) -> Page[Job]:
+    def page(
+        self,
+        owner: str,
+        limit: int,
+        cursor: str | None,
+        kind: JobKind | None = None,
+        state: JobState | None = None,
+    ) -> Page[Job]:
         """See ``JobStore.page``."""
         query = select(jobs.c.job_id, jobs.c.created).where(jobs.c.owner == owner)
+        if kind is not None:
+            query = query.where(jobs.c.kind == str(kind))
+        if state is not None:
+            query = query.where(jobs.c.state == str(state))
         if cursor is not None:
             query = query.where(after_cursor(cursor, jobs.c.created, jobs.c.job_id))
         query = query.order_by(jobs.c.created.desc(), jobs.c.job_id.desc()).limit(limit + 1)
@@ -109,9 +125,17 @@ class SqlJobStore:
 
     def outbox(self, limit: int) -> list[tuple[int, WakeUp]]:
         """See ``JobStore.outbox``."""
-        query = select(outbox).order_by(outbox.c.number).limit(limit)
+        query = (
+            select(outbox, jobs.c.kind)
+            .join(jobs, jobs.c.job_id == outbox.c.job_id)
+            .order_by(outbox.c.number)
+            .limit(limit)
+        )
         with self._database.read() as connection:
-            return [(row.number, WakeUp(row.job_id, row.partition)) for row in connection.execute(query)]
+            return [
+                (row.number, WakeUp(row.job_id, row.partition, JobKind(row.kind)))
+                for row in connection.execute(query)
+            ]
 
     def sent(self, numbers: Sequence[int]) -> None:
         """See ``JobStore.sent``."""
@@ -163,6 +187,8 @@ class SqlJobStore:
             fence=row.fence,
             attempt=row.attempts,
             lease_until=row.lease_until,
+            training=job.training,
+            trained=job.trained,
         )
 
     def renew(self, claim: Claim, now: float, lease: float) -> bool:
@@ -198,10 +224,65 @@ class SqlJobStore:
             _touch(connection, claim.job_id, now)
             return True
 
+    def advance(self, claim: Claim, trained: Mapping[str, Any], saved: bool, now: float) -> bool:
+        """See ``JobStore.advance``."""
+        with self._database.write() as connection:
+            held = connection.execute(
+                update(partitions)
+                .where(_holds(claim), _job_open(claim.job_id))
+                .values(attempts=1 if saved else partitions.c.attempts)
+            )
+            if held.rowcount != 1:
+                return False
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.job_id == claim.job_id)
+                .values(trained=dict(trained), last_updated=now)
+            )
+            return True
+
+    def complete(self, claim: Claim, trained: Mapping[str, Any], now: float) -> bool:
+        """See ``JobStore.complete``."""
+        with self._database.write() as connection:
+            done = connection.execute(
+                update(partitions)
+                .where(_holds(claim), _job_open(claim.job_id))
+                .values(state=_DONE, lease_until=None, committed=now, error=None)
+            )
+            if done.rowcount != 1:
+                return False
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.job_id == claim.job_id)
+                .values(state=str(JobState.SUCCEEDED), trained=dict(trained), finished=now, last_updated=now)
+            )
+            return True
+
+    def hand_back(self, claim: Claim, now: float) -> None:
+        """See ``JobStore.hand_back``."""
+        with self._database.write() as connection:
+            released = connection.execute(
+                update(partitions)
+                .where(_holds(claim), _job_open(claim.job_id))
+                .values(
+                    state=_QUEUED,
+                    lease_until=None,
+                    worker=None,
+                    told=now,
+                    attempts=partitions.c.attempts - 1,
+                )
+            )
+            if released.rowcount == 1:
+                _tell(connection, [(claim.owner, claim.job_id, claim.slice.number)])
+
     def give_up(self, claim: Claim, reason: str, final: bool, now: float) -> None:
         """See ``JobStore.give_up``."""
-        failed = final or claim.attempt >= MAX_ATTEMPTS
         with self._database.write() as connection:
+            # Not the claim's own count: a training that came further since is counted anew.
+            attempts = connection.execute(
+                select(partitions.c.attempts).where(_is(claim.job_id, claim.slice.number))
+            ).scalar_one()
+            failed = final or attempts >= MAX_ATTEMPTS
             released = connection.execute(
                 update(partitions)
                 .where(_holds(claim))
@@ -216,7 +297,7 @@ class SqlJobStore:
             if released.rowcount != 1:
                 return
             if failed:
-                _fail(connection, claim.job_id, claim.slice.number, claim.attempt, reason, now)
+                _fail(connection, claim.job_id, claim.slice.number, attempts, reason, now)
             else:
                 _tell(connection, [(claim.owner, claim.job_id, claim.slice.number)])
 
@@ -321,6 +402,16 @@ class SqlJobStore:
         with self._database.read() as connection:
             return list(connection.execute(_complete()).scalars())
 
+    def unheard(self) -> list[Job]:
+        """See ``JobStore.unheard``."""
+        query = (
+            select(jobs.c.job_id)
+            .join(runs, runs.c.run_id == jobs.c.job_id)
+            .where(jobs.c.kind == str(JobKind.TRAIN), jobs.c.state.not_in(_OPEN), runs.c.state == "running")
+        )
+        with self._database.read() as connection:
+            return [job_of(connection, job_id) for job_id in connection.execute(query).scalars()]
+
     def abandon(self, workers: Sequence[str]) -> int:
         """See ``JobStore.abandon``."""
         with self._database.write() as connection:
@@ -382,12 +473,14 @@ def _touch(connection: Connection, job_id: str, now: float) -> None:
 
 def _fail(connection: Connection, job_id: str, number: int, attempts: int, reason: str, now: float) -> None:
     tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    kind = connection.execute(select(jobs.c.kind).where(jobs.c.job_id == job_id)).scalar()
+    what = "Training" if kind == str(JobKind.TRAIN) else f"Partition {number}"
     connection.execute(
         update(jobs)
         .where(jobs.c.job_id == job_id, jobs.c.state.in_(_OPEN))
         .values(
             state=str(JobState.FAILED),
-            error=f"Partition {number} failed after {tries}: {reason}",
+            error=f"{what} failed after {tries}: {reason}",
             finished=now,
             last_updated=now,
         )

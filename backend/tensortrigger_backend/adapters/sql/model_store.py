@@ -12,7 +12,7 @@ from tensortrigger_backend.adapters.sql.idempotency import find, remember
 from tensortrigger_backend.adapters.sql.tables import idempotency_keys, jobs, model_names, model_versions
 from tensortrigger_backend.domain.errors import Conflict, NotFound
 from tensortrigger_backend.domain.jobs import JobState
-from tensortrigger_backend.domain.models import ModelVersion, VersionState
+from tensortrigger_backend.domain.models import ModelVersion, Parent, VersionState
 from tensortrigger_backend.domain.publishing import ForgeVerdict
 from tensortrigger_backend.domain.schema import VectorSchema
 from tensortrigger_backend.domain.tensors import Signature
@@ -32,6 +32,9 @@ class SqlModelStore:
     def add(self, version: ModelVersion, idempotency: Idempotency | None = None) -> ModelVersion:
         """See ``ModelStore.add``."""
         with self._database.write() as connection:
+            there = _row(connection, version.model_id)
+            if there is not None:
+                return _version(there)
             if idempotency is not None:
                 before = find(connection, version.owner, _KIND, idempotency)
                 if before is not None:
@@ -57,6 +60,7 @@ class SqlModelStore:
                     report={},
                     created=version.created,
                     holder=version.holder,
+                    parent=version.parent.to_dict() if version.parent else None,
                 )
             )
         return version
@@ -236,4 +240,5 @@ def _version(row: Row[Any]) -> ModelVersion:
         servable_key=row.servable_key,
         servable_sha256=row.servable_sha256,
         report=row.report,
+        parent=Parent(**row.parent) if row.parent else None,
     )

@@ -51,6 +51,7 @@ model_versions = Table(
     Column("holder", String(64), nullable=False),
     Column("created", Float, nullable=False),
     Column("removed", Float),
+    Column("parent", JSON(none_as_null=True)),
     UniqueConstraint("owner", "name", "version", name="uq_model_versions_number"),
     Index("ix_model_versions_owner", "owner", "created", "model_id"),
     Index("ix_model_versions_state", "state"),
@@ -74,6 +75,12 @@ jobs = Table(
     Column("finished", Float),
     Column("last_updated", Float, nullable=False),
     Column("error", Text),
+    Column("kind", String(16), nullable=False, server_default="score"),
+    Column("model_name", String(63)),
+    Column("model_version", Integer),
+    # What a training was asked to do, and how far it has come.
+    Column("training", JSON(none_as_null=True)),
+    Column("trained", JSON(none_as_null=True)),
     Index("ix_jobs_owner", "owner", "created", "job_id"),
     Index("ix_jobs_state", "state"),
 )
@@ -117,6 +124,46 @@ outbox = Table(
     Column("partition", Integer, nullable=False),
     # A number that was deleted must not come again: a relay may be about to say that it was sent.
     sqlite_autoincrement=True,
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", String(32), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("model", String(63)),
+    Column("model_id", String(32)),
+    Column("job_id", String(32)),
+    Column("source", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("error", Text),
+    Column("epochs", BigInteger),
+    Column("steps_per_epoch", BigInteger),
+    Column("params", JSON, nullable=False),
+    Column("epoch", BigInteger),
+    Column("step", BigInteger),
+    Column("metrics", JSON, nullable=False),
+    Column("of_epoch", Boolean, nullable=False),
+    Column("metric_names", JSON, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("received", JSON, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("last_updated", Float, nullable=False),
+    Column("finished", Float),
+    Index("ix_runs_owner", "owner", "created", "run_id"),
+)
+
+run_points = Table(
+    "run_points",
+    metadata,
+    Column("run_id", String(32), primary_key=True),
+    # Readers ask for what comes after a number: the chunk's last one is the key that they search by.
+    Column("last_seq", BigInteger, primary_key=True),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("epochs", Integer, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
 )
 
 idempotency_keys = Table(

@@ -1,0 +1,102 @@
+"""Native API: jobs watched live, and the metrics of those that train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from tensortrigger_backend.api.auth import Caller, CoreOf
+from tensortrigger_backend.api.event_streams import (
+    EventStream,
+    JobSource,
+    RunSource,
+    events,
+    resumed_after,
+    wants_events,
+)
+from tensortrigger_backend.api.feeds import Feeds
+from tensortrigger_backend.api.native_jobs import describe
+from tensortrigger_backend.api.native_runs import MAX_READ, After, OfKind, ReadLimit, encoded_points
+from tensortrigger_backend.api.shapes import PROBLEMS, PointsAnswer
+from tensortrigger_backend.domain.access import Principal, Scope
+from tensortrigger_backend.domain.errors import NotFound
+from tensortrigger_backend.domain.runs import Run
+from tensortrigger_backend.services.core import Core
+
+router = APIRouter(tags=["jobs"], responses=PROBLEMS)
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    response_class=Response,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "Server-Sent Events."}},
+)
+async def job_events(
+    request: Request, core: CoreOf, caller: Caller, job_id: str, after: After = 0, kind: OfKind = None
+) -> Response:
+    """The job whenever it moved, at most four times a second, and at its end, where the stream closes.
+
+    A training sends its job on each change of state and once an epoch, between the events of its run: see
+    `/runs/{run_id}/metrics`.
+    """
+    after = resumed_after(request, after)
+
+    def look() -> Mapping[str, Any]:
+        return describe(core.scoring.find(caller, job_id))
+
+    job = await run_in_threadpool(look)
+    feeds: Feeds = request.app.state.feeds
+    feeds.must_have_room()
+    source = JobSource(feeds.of_job(job, look))
+    run = await run_in_threadpool(_run_of, core, caller, job_id)
+    training = RunSource(feeds.of_run(run), after, kind) if run is not None else None
+    return EventStream(events(feeds, training, source))
+
+
+@router.get(
+    "/jobs/{job_id}/metrics",
+    responses={200: {"model": PointsAnswer, "content": {"text/event-stream": {}}}},
+)
+async def job_metrics(
+    request: Request,
+    core: CoreOf,
+    caller: Caller,
+    job_id: str,
+    after: After = 0,
+    limit: ReadLimit = MAX_READ,
+    kind: OfKind = None,
+) -> Response:
+    """A training's points, as `/runs/{run_id}/metrics` gives them; a scoring job has none."""
+    after = resumed_after(request, after)
+    await run_in_threadpool(core.scoring.find, caller, job_id)
+    run = await run_in_threadpool(_run_of, core, caller, job_id)
+    if run is None:
+        nothing: dict[str, Any] = {
+            "http_code": 200,
+            "run": None,
+            "points": [],
+            "last_seq": 0,
+            "next_after": None,
+        }
+        return Response(msgspec.json.encode(nothing), media_type="application/json")
+    if not wants_events(request):
+        return await run_in_threadpool(
+            lambda: encoded_points(core.runs.points_after(caller.owner, job_id, after, limit, kind))
+        )
+    feeds: Feeds = request.app.state.feeds
+    feeds.must_have_room()
+    return EventStream(events(feeds, RunSource(feeds.of_run(run), after, kind)))
+
+
+def _run_of(core: Core, caller: Principal, job_id: str) -> Run | None:
+    """The run of a training job; None for a job that scores, or whose run was deleted."""
+    caller.must(Scope.READ)
+    try:
+        return core.runs.find(caller.owner, job_id)
+    except NotFound:
+        return None

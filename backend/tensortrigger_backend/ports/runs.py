@@ -1,0 +1,78 @@
+"""Where training runs and their points are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from tensortrigger_backend.domain.runs import Batch, Point, PointKind, Run, RunState
+from tensortrigger_backend.ports.storage import Idempotency, Page
+
+
+@dataclass(frozen=True, slots=True)
+class RunPoints:
+    """Points of a run in order, and the run as it stood when they were read.
+
+    Attributes:
+        next_after: the ``after`` of the next page; None when there is nothing more yet.
+    """
+
+    run: Run
+    points: tuple[Point, ...]
+    next_after: int | None
+
+
+class RunStore(Protocol):
+    """Runs and their points, each of one owner. Nobody sees what another owns: it is NotFound."""
+
+    def add(self, run: Run, idempotency: Idempotency | None = None) -> Run:
+        """Store a new run, or find the one with the same id or of the same idempotency key.
+
+        Raises:
+            Conflict: the idempotency key was used for another request.
+        """
+
+    def get(self, run_id: str, owner: str) -> Run:
+        """Raises NotFound."""
+
+    def page(
+        self,
+        owner: str,
+        limit: int,
+        cursor: str | None,
+        model: str | None,
+        state: RunState | None,
+        silent_since: float,
+    ) -> Page[Run]:
+        """Newest first.
+
+        Args:
+            silent_since: notebooks' runs without a word since then are lost.
+
+        Raises:
+            InvalidInput: a bad cursor.
+        """
+
+    def append(self, run_id: str, owner: str, batch: Batch, now: float) -> Run:
+        """Store the batch's new points and the run's new state in one transaction: all of it or nothing.
+
+        Concurrent batches of a run take turns, so that numbers have no gaps.
+
+        Raises:
+            NotFound: there is no such run.
+            Conflict: as ``Run.taking``.
+        """
+
+    def reopen(self, run_id: str, owner: str, now: float) -> Run:
+        """Set an ended run running again, its points kept. Raises NotFound."""
+
+    def points(self, run_id: str, owner: str, after: int, limit: int, kind: PointKind | None) -> RunPoints:
+        """Points with ``seq > after`` in order, of one kind or of both. Raises NotFound."""
+
+    def remove(self, run_id: str, owner: str) -> None:
+        """Forget the run and its points.
+
+        Raises:
+            NotFound: there is no such run.
+            Conflict: a training of this backend is still writing it.
+        """
