@@ -1,0 +1,108 @@
+/** Buttons and captions of the publish dialog. */
+
+import * as React from 'react';
+
+interface IActionProps {
+  label: string;
+  onClick: () => void;
+  kind?: 'accept' | 'reject' | 'warn';
+  /** Why it cannot be used; it stays focusable, so that the reason can be read. */
+  reason?: string;
+  /** Takes the focus when its phase begins. */
+  first?: boolean;
+}
+
+/** A button of the dialog's foot. */
+export function Action(props: IActionProps): JSX.Element {
+  const { kind = 'reject', reason } = props;
+  return (
+    <button
+      type="button"
+      className={`jp-Dialog-button jp-mod-${kind} jp-mod-styled`}
+      title={reason || props.label}
+      aria-label={reason ? `${props.label}. ${reason}` : props.label}
+      aria-disabled={reason ? true : undefined}
+      data-tt-first={props.first || undefined}
+      onClick={reason ? undefined : props.onClick}
+    >
+      <span className="jp-Dialog-buttonLabel">{props.label}</span>
+    </button>
+  );
+}
+
+interface IRowProps {
+  label: string;
+  id: string;
+  /** What is wrong with it, or what follows from it. */
+  fault?: string;
+  hint?: React.ReactNode;
+  children: React.ReactNode;
+}
+
+/** A labelled control with its fault or hint below; the control is described by `<id>-hint`. */
+export function Row(props: IRowProps): JSX.Element {
+  return (
+    <div className="tt-Publish-row">
+      <label htmlFor={props.id}>{props.label}</label>
+      <div>
+        {props.children}
+        <div
+          id={`${props.id}-hint`}
+          className={props.fault ? 'tt-Publish-fault' : 'tt-Publish-hint'}
+          aria-live="polite"
+        >
+          {props.fault ?? props.hint}
+        </div>
+      </div>
+    </div>
+  );
+}
+
+/** Copies a text, and says so in its own label for a moment. */
+export function Copy(props: {
+  label: string;
+  copied: string;
+  text: string;
+  first?: boolean;
+}): JSX.Element {
+  const [done, setDone] = React.useState(false);
+  React.useEffect(() => {
+    if (!done) {
+      return undefined;
+    }
+    const timer = setTimeout(() => setDone(false), 2000);
+    return () => clearTimeout(timer);
+  }, [done]);
+  return (
+    <Action
+      label={done ? props.copied : props.label}
+      first={props.first}
+      onClick={() => {
+        copy(props.text);
+        setDone(true);
+      }}
+    />
+  );
+}
+
+/** To the clipboard; where the page may not (plain HTTP), by way of a selection. */
+export function copy(text: string): void {
+  const bySelection = () => {
+    const box = document.createElement('textarea');
+    const focused = document.activeElement as HTMLElement | null;
+    box.value = text;
+    box.setAttribute('aria-hidden', 'true');
+    box.className = 'tt-Publish-clipboard';
+    // Inside of the dialog, which keeps the focus to itself.
+    (document.querySelector('.tt-PublishDialog') ?? document.body).appendChild(box);
+    box.select();
+    document.execCommand('copy');
+    box.remove();
+    focused?.focus();
+  };
+  if (navigator.clipboard) {
+    navigator.clipboard.writeText(text).catch(bySelection);
+  } else {
+    bySelection();
+  }
+}
