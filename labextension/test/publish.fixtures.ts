@@ -2,7 +2,8 @@
 
 import { Failure } from '../src/failure';
 import { Hello, KernelModel, Listing, Progress, Stage } from '../src/kernel/shapes';
-import { begin, Effect, Event, PublishState, step } from '../src/publish/machine';
+import { begin, step } from '../src/publish/machine';
+import { Effect, Event, PublishState } from '../src/publish/states';
 
 export const HELLO: Hello = {
   version: '0.1.0',

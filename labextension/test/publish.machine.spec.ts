@@ -1,6 +1,7 @@
 import { Failure } from '../src/failure';
 import { Model } from '../src/shapes';
-import { chosen, sendable, step, timings, underWay } from '../src/publish/machine';
+import { step } from '../src/publish/machine';
+import { chosen, sendable, timings, underWay } from '../src/publish/states';
 import {
   filled,
   HELLO,

@@ -5,7 +5,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
 
 import { PublishFlow } from './flow';
-import { over, PublishState } from './machine';
+import { over, PublishState } from './states';
 import { copy } from './parts';
 import { checkTold, STAGES, stateTold } from './words';
 

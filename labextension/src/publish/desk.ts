@@ -10,7 +10,7 @@ import { KernelBridge } from '../kernel/bridge';
 import { BackgroundNotice } from './background';
 import { PublishDialog } from './dialog';
 import { PublishFlow } from './flow';
-import { underWay } from './machine';
+import { underWay } from './states';
 
 const OPEN_PANEL = 'tensortrigger:open-panel';
 

@@ -5,7 +5,8 @@ import { ISignal, Signal } from '@lumino/signaling';
 
 import { Failure } from '../failure';
 import { Model } from '../shapes';
-import { begin, Effect, Event, over, PublishState, step } from './machine';
+import { begin, step } from './machine';
+import { Effect, Event, over, PublishState } from './states';
 import { PublishBackend, PublishKernel } from './ports';
 
 /** Milliseconds without a keystroke before a name is looked up. */

@@ -8,7 +8,7 @@ import { IHealth } from '../health';
 import { ExampleVariable } from '../kernel/shapes';
 import { Fields } from './fields';
 import { cleanName, nameFault, outputWidth } from './form';
-import { chosen, Event, PublishState } from './machine';
+import { chosen, Event, PublishState } from './states';
 import { Row } from './parts';
 import {
   destinationTold,

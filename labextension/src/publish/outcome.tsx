@@ -5,7 +5,7 @@ import * as React from 'react';
 
 import { Failure, Fault } from '../failure';
 import { Model } from '../shapes';
-import { PublishState } from './machine';
+import { PublishState } from './states';
 import { checkTold, stageTold, STAGES } from './words';
 
 interface IOutcomeProps {

@@ -7,7 +7,7 @@ import { IHealth } from '../health';
 import { INSTALL, UPGRADE } from '../kernel/reply';
 import { PublishFlow } from './flow';
 import { FormView } from './formView';
-import { PublishState, sendable, timings } from './machine';
+import { PublishState, sendable, timings } from './states';
 import { Failed, Ready, Stages } from './outcome';
 import { Action, Copy } from './parts';
 import { stateTold, timingTold } from './words';

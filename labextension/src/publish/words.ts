@@ -5,7 +5,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { Check, KernelModel, Stage } from '../kernel/shapes';
 import { BackendStatus, TensorSpec } from '../shapes';
 import { FieldFault, NameFault } from './form';
-import { Lookup, PublishState, Timing } from './machine';
+import { Lookup, PublishState, Timing } from './states';
 
 type Trans = TranslationBundle;
 
