@@ -93,6 +93,11 @@ class AsyncClient:
         """Whether requests carry a key."""
         return self._connection.terms.settings.api_key is not None
 
+    @property
+    def skew(self) -> str | None:
+        """Which of client and backend to update; None where their versions fit, or before the first answer."""
+        return self._connection.skew.advice
+
     async def close(self) -> None:
         """Close every connection. Safe to repeat."""
         await self._connection.close()

@@ -40,7 +40,7 @@ class AsyncConnection:
         self.terms = terms
         self.sleep = sleep
         self._clock = clock
-        self._skew = SkewCheck()
+        self.skew = SkewCheck()
         self._http = httpx.AsyncClient(**terms.options, transport=transport)
 
     async def close(self) -> None:
@@ -112,7 +112,7 @@ class AsyncConnection:
                 if pause is None:
                     raise self.terms.failure(request, error) from error
             else:
-                self._skew.look(response)
+                self.skew.look(response)
                 if response.status_code < 300:
                     return response
                 pause = attempts.after_answer(response)

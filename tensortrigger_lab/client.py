@@ -103,6 +103,11 @@ class Client:
         """Whether requests carry a key."""
         return self._connection.terms.settings.api_key is not None
 
+    @property
+    def skew(self) -> str | None:
+        """Which of client and backend to update; None where their versions fit, or before the first answer."""
+        return self._connection.skew.advice
+
     def changed(self, *, url: str | None = None, timeout: float | None = None) -> Client:
         """A client like this one but for what is named; the key does not go along to another URL."""
         terms = self._connection.terms

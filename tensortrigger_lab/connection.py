@@ -39,7 +39,7 @@ class Connection:
         self.terms = terms
         self.sleep = sleep
         self._clock = clock
-        self._skew = SkewCheck()
+        self.skew = SkewCheck()
         self._http = httpx.Client(**terms.options, transport=transport)
 
     def close(self) -> None:
@@ -110,7 +110,7 @@ class Connection:
                 if pause is None:
                     raise self.terms.failure(request, error) from error
             else:
-                self._skew.look(response)
+                self.skew.look(response)
                 if response.status_code < 300:
                     return response
                 pause = attempts.after_answer(response)

@@ -12,7 +12,7 @@ import numpy as np
 
 from tensortrigger_lab.client import Client
 from tensortrigger_lab.display import version_name
-from tensortrigger_lab.errors import TensorTriggerError
+from tensortrigger_lab.errors import ApiError
 from tensortrigger_lab.example_rows import ExampleRows
 from tensortrigger_lab.signature import input_side
 from tensortrigger_lab.wire import ModelRecord, VectorSide, names_in_order
@@ -36,6 +36,9 @@ def with_earlier_names(
         rows: the example, which says whether an earlier whole number is still one.
         guessed: whether the schema's input names stand for nothing that the user wrote.
         outputs: how many numbers the model gives, where that is known and nobody has named them.
+
+    Raises:
+        TensorTriggerError: no answer came; what the backend refuses to tell is taken as nothing to keep.
     """
     if schema is None and not guessed:
         return schema, ""
@@ -63,7 +66,7 @@ def _latest(client: Client, name: str) -> ModelRecord | None:
     """The name's latest version; None where there is none, or where the key may only publish."""
     try:
         found = client.models(name=name, state="ready", limit=1)
-    except TensorTriggerError:
+    except ApiError:
         return None
     return found[0] if found else None
 

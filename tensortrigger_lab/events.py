@@ -44,7 +44,7 @@ class EventReader:
         """The events that ``piece`` completes.
 
         Raises:
-            WireError: a line without end.
+            UnexpectedAnswer: a line without end.
         """
         # A line ends with CR, LF or both; the LF of a pair may come with the next piece.
         if self._after_return and piece:
@@ -54,7 +54,7 @@ class EventReader:
             self._after_return = True
         *lines, self._rest = (self._rest + piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")).split(b"\n")
         if len(self._rest) > LONGEST_LINE:
-            raise WireError("an event's line does not end")
+            raise UnexpectedAnswer("The stream cannot be read: a line of it does not end.")
         for line in lines:
             event = self._line(line.decode("utf-8", "replace"))
             if event is not None:

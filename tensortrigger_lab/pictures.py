@@ -86,7 +86,7 @@ class NotebookPicture:
 
     def finish(self, remark: str) -> None:
         """The curves with a remark."""
-        if self._last is not None:
+        if self._last is not None and remark:
             self._write(remark)
 
     def __enter__(self) -> Self:

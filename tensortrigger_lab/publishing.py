@@ -20,7 +20,7 @@ from tensortrigger_lab.endpoint import Model
 from tensortrigger_lab.errors import BadInput, ModelRefused, NotReady, TensorTriggerError
 from tensortrigger_lab.example_rows import ExampleRows, example_rows
 from tensortrigger_lab.notebook_objects import is_frame, is_keras_model
-from tensortrigger_lab.progress import Progress, progress_for
+from tensortrigger_lab.progress import progress_for
 from tensortrigger_lab.session import session
 from tensortrigger_lab.wire import ModelRecord
 
@@ -84,7 +84,7 @@ def publish(
             schema=declared,
             idempotency_key=uuid.uuid4().hex,
         )
-        record = _ready(client, record, shown, timeout)
+        record = ready(client, record, lambda now: shown.show(now.state), timeout)
         if package.rows is not None:
             shown.show("comparing with model.predict")
         check = compared(client, record, package)
@@ -204,21 +204,26 @@ def _predicted(model: Any, rows: ExampleRows) -> Any:
         raise BadInput(f"model.predict does not take the example: {told[0] if told else error}") from error
 
 
-def _ready(
+def ready(
     client: Client,
     record: ModelRecord,
-    shown: Progress,
-    timeout: float,
+    seen: Callable[[ModelRecord], object],
+    timeout: float = TIMEOUT,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> ModelRecord:
     """Follow a version until it is ready.
+
+    Args:
+        seen: is told how it stands at each look; what it raises ends the waiting.
+        timeout: seconds.
 
     Raises:
         ModelRefused: with the report's faults.
         NotReady: it takes longer than ``timeout``.
     """
     until = clock() + timeout
+    seen(record)
     while record.state not in ("ready", "refused"):
         if clock() >= until:
             raise NotReady(
@@ -227,9 +232,9 @@ def _ready(
                 record.model_id,
                 record.state,
             )
-        shown.show(record.state)
         sleep(POLL)
         record = client.model(record.model_id)
+        seen(record)
     if record.state == "refused":
         first = record.faults[0].message if record.faults else "the backend gave no reason."
         raise ModelRefused(f"The model was refused: {first}", faults=record.faults, status=400)

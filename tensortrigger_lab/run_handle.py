@@ -49,11 +49,10 @@ class Run:
         return history_of(self.client.points(self.run_id, kind="epoch"))
 
     def watch(self) -> Run:
-        """Draw it live until it ends; see ``tensortrigger_lab.watch``."""
+        """Draw it live until it ends; an interrupt ends the watching only."""
         from tensortrigger_lab.watching import watch_run
 
-        self.record = watch_run(self.client, self.run_id)
-        return self
+        return watch_run(self)
 
     def delete(self) -> None:
         """Remove it and its points for good; a training's is kept while it runs."""

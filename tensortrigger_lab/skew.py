@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import httpx
 
@@ -12,6 +15,7 @@ from tensortrigger_lab.errors import VersionSkew
 
 HEADER = "x-tensortrigger-version"
 _NUMBERS = re.compile(r"(\d+)\.(\d+)")
+_UNWARNED: ContextVar[bool] = ContextVar("tensortrigger_unwarned", default=False)
 
 
 def advice(own: str, theirs: str) -> str | None:
@@ -35,11 +39,29 @@ def advice(own: str, theirs: str) -> str | None:
     return f"This client is version {own}, the backend {theirs}: {remedy}."
 
 
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Look without a warning, on this thread: behind a notebook's back nothing may be written into it.
+
+    What was found stays in ``SkewCheck.advice``, and the first call outside of this warns of it.
+    """
+    token = _UNWARNED.set(True)
+    try:
+        yield
+    finally:
+        _UNWARNED.reset(token)
+
+
 class SkewCheck:
-    """Warns once a client, at the first answer that tells a version."""
+    """Warns once a client, at the first answer that tells a version.
+
+    Attributes:
+        advice: which of the two to update; None where they fit, or where nothing is known yet.
+    """
 
     def __init__(self) -> None:
-        self._looked = False
+        self.advice: str | None = None
+        self._looked = self._warned = False
 
     def look(self, response: httpx.Response) -> None:
         """Compare the versions, unless that was done.
@@ -48,9 +70,13 @@ class SkewCheck:
             VersionSkew: they do not fit.
         """
         theirs = response.headers.get(HEADER)
-        if self._looked or theirs is None:
+        if self._warned or theirs is None:
             return
-        self._looked = True
-        told = advice(version(), theirs[:40])
-        if told is not None:
-            warnings.warn(told, VersionSkew, stacklevel=2)
+        if not self._looked:
+            self._looked = True
+            self.advice = advice(version(), theirs[:40])
+        if _UNWARNED.get():
+            return
+        self._warned = True
+        if self.advice is not None:
+            warnings.warn(self.advice, VersionSkew, stacklevel=2)

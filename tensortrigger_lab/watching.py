@@ -44,15 +44,9 @@ def watch(
         >>> tt.watch()  # the newest run  # doctest: +SKIP
     """
     found = found_target(target, client or session().client)
-    try:
-        if isinstance(found, Job):
-            watch_job(found, resume=resume)
-        else:
-            found.record = watch_run(found.client, found.run_id, log=log, resume=resume)
-    except KeyboardInterrupt:
-        # It was the watching that was to stop, and how to resume has been told.
-        found.refresh()
-    return found
+    if isinstance(found, Job):
+        return watch_job(found, resume=resume)
+    return watch_run(found, log=log, resume=resume)
 
 
 def found_target(target: Any, client: Client) -> Run | Job:
@@ -76,6 +70,10 @@ def found_target(target: Any, client: Client) -> Run | Job:
         return target
     client = getattr(target, "client", client)
     name = target if isinstance(target, str) else getattr(target, "run_id", None)
+    if name is None and hasattr(target, "run_id"):
+        raise BadInput(
+            "It has no run yet: the training has not begun, or the backend has not answered it yet."
+        )
     if not isinstance(name, str):
         raise BadInput(
             "This cannot be watched.",
@@ -89,54 +87,52 @@ def found_target(target: Any, client: Client) -> Run | Job:
 
 
 def watch_run(
-    client: Client,
-    run_id: str,
+    run: Run,
     *,
     log: bool = False,
     resume: str = "tt.watch({!r})",
     picture: Picture | None = None,
     sleep: Callable[[float], None] = time.sleep,
-) -> RunRecord:
-    """Draw a run until it ends, or is lost; the run as it stood then.
+) -> Run:
+    """Draw a run until it ends, is lost, or an interrupt ends the watching; the run as it stood then.
 
     Raises:
-        KeyboardInterrupt: after it was told how to resume.
         TensorTriggerError: the backend is away for longer than the client's patience.
     """
     curves = Curves()
-    again = resume.format(run_id)
+    drawn: tuple[RunRecord, int] | None = None
+    again = resume.format(run.run_id)
     with picture or picture_for(log=log) as shown:
         try:
             while True:
-                record, points = client.run_news(run_id, curves.last_seq)
+                run.record, points = run.client.run_news(run.run_id, curves.last_seq)
                 curves.add(points)
-                shown.show(record, curves)
-                if record.final:
+                # A notebook is sent whole drawings, and keeps them: none where there is no news.
+                if drawn != (run.record, curves.last_seq):
+                    shown.show(run.record, curves)
+                    drawn = (run.record, curves.last_seq)
+                if run.record.final:
                     shown.finish("")
-                    return record
-                if record.state == "lost":
+                    return run
+                if run.state == "lost":
                     shown.finish(f"Nothing was heard of the run for a minute. Should it go on: {again}")
-                    return record
+                    return run
                 sleep(INTERVAL)
         except KeyboardInterrupt:
             shown.finish(f"Stopped watching; the run goes on. Watch again: {again}")
-            raise
+            return run
         except TensorTriggerError:
             shown.finish(f"Stopped watching. Watch again: {again}")
             raise
 
 
 def watch_job(job: Job, *, resume: str = "tt.watch({!r})") -> Job:
-    """Show a job's progress until it ends; it is not cancelled by an interrupt, and no error if it failed.
-
-    Raises:
-        KeyboardInterrupt: after it was told how to resume.
-    """
+    """Show a job's progress until it ends or an interrupt ends the watching; it is no error if the job failed."""
     with progress_for() as shown:
         try:
             job.follow(shown)
         except KeyboardInterrupt:
             shown.finish(f"Stopped watching; the job goes on. Watch again: {resume.format(job.job_id)}")
-            raise
+            return job
         shown.finish(job.summary() if job.state == "succeeded" else f"job {job.job_id} is {job.state}")
     return job

@@ -38,7 +38,11 @@ class Point:
 
 
 class PointBuffer:
-    """Filled by the training's thread, emptied by the sender's; neither waits for the other."""
+    """Filled by the training's thread, emptied by the sender's; neither waits for the other.
+
+    Attributes:
+        dropped: points that were given up for want of room.
+    """
 
     def __init__(self, batch_points: int = BATCH_POINTS, epoch_points: int = EPOCH_POINTS) -> None:
         self._batches: deque[Point] = deque(maxlen=batch_points)
@@ -76,7 +80,7 @@ def _number(entry: tuple[str, Any]) -> tuple[str, Any]:
     name, value = entry
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except Exception:  # noqa: BLE001 - a log may hold anybody's object
         return str(name), _NONE
     # NaN differs from itself; JSON has null for it and for the infinities.
     return str(name), number if number - number == 0.0 else None

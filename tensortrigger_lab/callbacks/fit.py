@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import weakref
 from types import FrameType
 from typing import Any
 
 STEPS = frozenset({"fit", "train_on_batch"})
-_IN_KERAS = f"{os.sep}keras{os.sep}"
+_IN_KERAS = f"{os.sep}keras{os.sep}src{os.sep}"
 
 
 def training_frame(frame: FrameType | None) -> FrameType | None:
@@ -57,15 +58,28 @@ class Place:
         frame = training_frame(sys._getframe()) or _caller(sys._getframe())
         self._thread = threading.get_ident()
         self._frame, self._code = id(frame), frame.f_code
+        self._callbacks = _callback_list(sys._getframe())
 
     def left(self) -> bool:
         """Whether the thread is no longer inside of it."""
+        # The next fit gets its frame at the same address more often than not; an object that is gone stays gone.
+        if self._callbacks is not None and self._callbacks() is None:
+            return True
         frame = sys._current_frames().get(self._thread)
         while frame is not None:
             if id(frame) == self._frame and frame.f_code is self._code:
                 return False
             frame = frame.f_back
         return True
+
+
+def _callback_list(frame: FrameType | None) -> weakref.ref[Any] | None:
+    """Keras' list of the callbacks, which one ``fit`` makes for itself; None where a loop has none."""
+    while frame is not None:
+        if frame.f_code.co_name == "on_train_begin" and _IN_KERAS in frame.f_code.co_filename:
+            return weakref.ref(frame.f_locals["self"])
+        frame = frame.f_back
+    return None
 
 
 def _caller(frame: FrameType) -> FrameType:

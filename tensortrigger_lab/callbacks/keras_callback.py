@@ -33,14 +33,15 @@ def callback(
         publish: whether to publish the model, as ``model`` or else as ``name``, when the training has ended;
             ``callback.publication`` tells how that goes.
         every: send each so-many-th batch; every epoch is sent.
+        client: another backend than the notebook's own.
 
     Returns:
         a ``keras.callbacks.Callback``. ``run_id`` is its run's id once the backend has given it. If the backend
         is away, the training goes on as without it, and a line in the log says so.
 
     Raises:
-        BadInput: no title, or ``every`` is no whole number from 1; with ``publish`` a name that cannot stand in
-            a URL.
+        BadInput: no title, ``every`` is no whole number from 1, a model's name that cannot stand in a URL, or
+            an address of the backend in the environment that is none.
 
     Example:
         >>> network.fit(X, y, epochs=30, callbacks=[tt.callback("wider layers")])  # doctest: +SKIP
@@ -49,10 +50,13 @@ def callback(
         raise BadInput("A run needs a title.", field="name", expected="some text", got=repr(name)[:80])
     if not isinstance(every, int) or every < 1:
         raise BadInput("Which batches shall be sent?", field="every", expected="1 or more", got=repr(every))
-    if publish:
+    if publish or model is not None:
         from tensortrigger_lab.publishing import check_name
 
-        check_name(model or name)
+        check_name(name if model is None else model)
+    if client is None:
+        # What is wrong with the settings is told here: nothing may be raised into the training.
+        session().client  # noqa: B018
     return _class()(name.strip(), model, publish, every, client)
 
 
@@ -84,6 +88,9 @@ def _class() -> type[Any]:
             return self._stream.run_id if self._stream is not None else None
 
         def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+            if self._stream is not None:
+                # The fit before may have been interrupted, which nobody tells a callback.
+                self._stream.leave()
             self._steps_before = self._steps = 0
             self._epoch = 1
             client = self._given or session().client
@@ -104,10 +111,10 @@ def _class() -> type[Any]:
             self._steps_before = self._steps
 
         def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-            step = self._steps_before + batch + 1
-            if step > self._steps:
-                self._steps = step
-            if step % self._every == 0 and logs and self._stream is not None:
+            step, before = self._steps_before + batch + 1, self._steps
+            self._steps = max(before, step)
+            # Keras may take several steps at once (steps_per_execution), and tell the last one only.
+            if step // self._every > before // self._every and logs and self._stream is not None:
                 self._stream.add(step, self._epoch, "batch", dict(logs))
 
         def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -133,12 +140,14 @@ def _facts(model: Any) -> dict[str, Any]:
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None:
         facts["optimizer"] = type(optimizer).__name__
-        # A schedule has no rate before its first step.
-        with suppress(TypeError, ValueError, AttributeError):
+        # Optimizers and models may be anybody's, and nothing may be raised into the training.
+        with suppress(Exception):
             facts["learning_rate"] = float(optimizer.learning_rate)
     loss = getattr(model, "loss", None)
     if loss is not None:
-        facts["loss"] = loss if isinstance(loss, str) else getattr(loss, "name", type(loss).__name__)
+        own = getattr(loss, "name", None) or getattr(loss, "__name__", None) or type(loss).__name__
+        facts["loss"] = loss if isinstance(loss, str) else str(own)
     if getattr(model, "built", False):
-        facts["parameters"] = model.count_params()
+        with suppress(Exception):
+            facts["parameters"] = int(model.count_params())
     return facts

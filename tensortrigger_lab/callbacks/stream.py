@@ -14,18 +14,14 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 from tensortrigger_lab.callbacks.buffer import Point, PointBuffer
 from tensortrigger_lab.callbacks.fit import Place
 from tensortrigger_lab.client import Client
-from tensortrigger_lab.errors import (
-    NoAnswer,
-    NotReachable,
-    ServerFault,
-    Unavailable,
-)
+from tensortrigger_lab.errors import NoAnswer, NotReachable, ServerFault, Unavailable
+from tensortrigger_lab.skew import unwarned
 
 LOG = logging.getLogger("tensortrigger_lab.callbacks")
 
@@ -81,9 +77,10 @@ class Stream:
         self._unsure: list[Point] = []
         self._ended: tuple[str, str | None] | None = None
         self._ending = Event()
+        self._lock = Lock()
         self._failures = 0
         self._refused = self._told_end = self._warned = False
-        self._error_before = getattr(sys, "last_value", None)
+        self._error_before: BaseException | None = getattr(sys, "last_value", None)
         self._thread = Thread(target=self._work, name="tensortrigger-metrics", daemon=True)
 
     def start(self) -> None:
@@ -107,15 +104,25 @@ class Stream:
         if self._failures == 0 and not self._refused:
             self._thread.join(WAIT_AT_END if self.run_id is not None else WAIT_FOR_A_STRANGER)
 
-    def _end(self, state: str, error: str | None) -> None:
+    def leave(self) -> None:
+        """The training is over, and nobody has said how; waits for nothing. Safe to repeat."""
         if self._ended is None:
+            self._end(*self._how_it_was_left())
+
+    def _end(self, state: str, error: str | None) -> None:
+        with self._lock:
+            if self._ended is not None:
+                return
             self._ended = (state, error)
-            self._ending.set()
-            self._over()
+        # It holds the frames of its traceback, and with them whatever a cell had in its hands.
+        self._error_before = None
+        self._ending.set()
+        self._over()
 
     def _work(self) -> None:
         try:
-            self._send_until_told()
+            with unwarned():
+                self._send_until_told()
         finally:
             atexit.unregister(self._leave_process)
 
@@ -177,6 +184,12 @@ class Stream:
         self._sent += len(self._unsure)
         self._unsure = []
         self._told_end = state is not None
+        if self._told_end and self.buffer.dropped:
+            LOG.warning(
+                "Live metrics of %r: %d batch points were given up while the backend was away",
+                self._run.name,
+                self.buffer.dropped,
+            )
         return True
 
     def _introduce(self, client: Client) -> str:
@@ -197,7 +210,7 @@ class Stream:
             return
         # The notebook sets sys.last_value only when it has written the traceback.
         if not self._ending.wait(WATCH):
-            self._end(*self._how_it_was_left())
+            self.leave()
 
     def _how_it_was_left(self) -> tuple[str, str | None]:
         error = getattr(sys, "last_value", None)
@@ -207,8 +220,7 @@ class Stream:
         return "failed", f"{type(error).__name__}: {told[0] if told else ''}"[:500]
 
     def _leave_process(self) -> None:
-        if self._ended is None:
-            self._end(*self._how_it_was_left())
+        self.leave()
         if self._failures == 0 and not self._refused:
             self._thread.join(WAIT_FOR_A_STRANGER)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tensortrigger_lab.calls.call import Call, Pages, Seen, read_answer, read_member
+from tensortrigger_lab.errors import BadInput
 from tensortrigger_lab.request import KEY_HEADER, Request, segment
 from tensortrigger_lab.wire import PointRecord, RunReceipt, RunRecord, listed, member, whole
 
@@ -72,11 +73,14 @@ def add_points(
         error: why it failed.
 
     Raises:
+        BadInput: a point has no ``metrics``, or one of them is no number; what was before it may have been sent.
         Conflict: the run has ended, or holds as many points as one may.
     """
     begins = range(0, max(1, len(points)), MOST_POINTS_SENT)
     for begin in begins:
-        members: dict[str, Any] = {"points": [_sent(p) for p in points[begin : begin + MOST_POINTS_SENT]]}
+        members: dict[str, Any] = {
+            "points": [_sent(point) for point in points[begin : begin + MOST_POINTS_SENT]]
+        }
         if first is not None:
             members["first"] = first + begin
         if begin == begins[-1]:
@@ -150,10 +154,20 @@ def metrics_path(run_id: str) -> str:
 
 def _sent(point: Mapping[str, Any]) -> dict[str, Any]:
     """A point as strict JSON takes it."""
-    return {**point, "metrics": {str(name): _number(value) for name, value in point["metrics"].items()}}
+    try:
+        metrics = {str(name): _number(value) for name, value in point["metrics"].items()}
+    except (KeyError, AttributeError, TypeError, ValueError):
+        raise BadInput(
+            "A point of a run is not as it should be.",
+            expected="{step, epoch, metrics: {name: number or None}}",
+            got=repr(point)[:80],
+        ) from None
+    return {**point, "metrics": metrics}
 
 
 def _number(value: Any) -> float | None:
+    if value is None:
+        return None
     number = float(value)
     return number if math.isfinite(number) else None
 

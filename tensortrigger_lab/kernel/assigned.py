@@ -8,7 +8,8 @@ from typing import Any
 
 CELLS = 200
 LONGEST_CELL = 20_000
-"""Only so many cells, and cells of so many characters, are read: the answer shall be quick."""
+ALL_CELLS = 300_000
+"""So many cells, and characters of one and of all, are read, the newest first: the answer shall be quick."""
 
 _ASSIGNMENT = re.compile(
     r"^[ \t]*([A-Za-z_]\w*(?:[ \t]*,[ \t]*[A-Za-z_]\w*)*)[ \t]*(?::[^=\n]+)?=(?!=)", re.MULTILINE
@@ -27,9 +28,13 @@ def newest_first(names: Iterable[str], history: Any) -> list[str]:
 
 def _ranks(history: Sequence[Any]) -> dict[str, int]:
     ranks: dict[str, int] = {}
+    left = ALL_CELLS
     for source in reversed(history[-CELLS:]):
         if not isinstance(source, str) or len(source) > LONGEST_CELL:
             continue
+        left -= len(source) + 1
+        if left < 0:
+            break
         for match in reversed(list(_ASSIGNMENT.finditer(source))):
             for name in match.group(1).split(","):
                 ranks.setdefault(name.strip(), len(ranks))

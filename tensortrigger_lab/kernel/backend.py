@@ -44,6 +44,12 @@ def known_backend() -> tuple[str | None, bool]:
     return settings.url, settings.api_key is not None
 
 
+def known_skew() -> str | None:
+    """Which of this kernel's package and its backend to update, as far as an answer has told their versions."""
+    client = _client_if_made()
+    return client.skew if client is not None else None
+
+
 @contextmanager
 def link(ticket: str | None, url: str | None) -> Iterator[Link]:
     """The way to ``url``, or to the kernel's own backend where none is given.

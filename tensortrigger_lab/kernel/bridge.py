@@ -6,10 +6,10 @@ nor Keras; what a method needs beyond that is imported by the method.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tensortrigger_lab.kernel.params import read, text_of, text_or_none
 from tensortrigger_lab.kernel.reply import Refusal, Reply
 
 Params = Mapping[str, Any]
@@ -23,7 +23,7 @@ def call(method: str, params: str = "{}") -> Reply:
         params: its parameters, a JSON object as text.
     """
     try:
-        return Reply(METHODS[method](_read(params)) if method in METHODS else _unknown(method))
+        return Reply(METHODS[method](read(params)) if method in METHODS else _unknown(method))
     except Refusal as refusal:
         return Reply(error=refusal)
     except Exception as error:  # noqa: BLE001 - an error here would be an error of the user's cell there
@@ -34,7 +34,7 @@ def hello(_: Params) -> dict[str, Any]:
     """Who is there."""
     from tensortrigger_lab.callbacks.fit import frames_in_training
     from tensortrigger_lab.config import version
-    from tensortrigger_lab.kernel.backend import known_backend
+    from tensortrigger_lab.kernel.backend import known_backend, known_skew
     from tensortrigger_lab.kernel.listing import keras_is_here
     from tensortrigger_lab.kernel.namespace import kernel_session
 
@@ -44,6 +44,7 @@ def hello(_: Params) -> dict[str, Any]:
         "session": kernel_session(),
         "url": url,
         "has_key": has_key,
+        "skew": known_skew(),
         "keras": keras_is_here(),
         "training": bool(frames_in_training()),
     }
@@ -61,8 +62,8 @@ def schema(params: Params) -> dict[str, Any]:
     from tensortrigger_lab.kernel.namespace import example_of, found_model
     from tensortrigger_lab.kernel.proposal import proposal
 
-    model = found_model(_text(params, "session"), _text(params, "variable"), _text(params, "identity"))
-    return proposal(model, example_of(params.get("example")))
+    session, variable, identity = (text_of(params, name) for name in ("session", "variable", "identity"))
+    return proposal(found_model(session, variable, identity), example_of(text_or_none(params, "example")))
 
 
 def publish(params: Params) -> dict[str, Any]:
@@ -76,14 +77,14 @@ def progress(params: Params) -> dict[str, Any]:
     """How far that has come."""
     from tensortrigger_lab.kernel.publications import publications
 
-    return publications().found(_text(params, "publish_id")).progress()
+    return publications().found(text_of(params, "publish_id")).progress()
 
 
 def cancel(params: Params) -> dict[str, Any]:
     """Stop it, where that can still be done."""
     from tensortrigger_lab.kernel.publications import publications
 
-    return {"state": publications().found(_text(params, "publish_id")).cancel()}
+    return {"state": publications().found(text_of(params, "publish_id")).cancel()}
 
 
 METHODS: dict[str, Callable[[Params], dict[str, Any]]] = {
@@ -94,23 +95,6 @@ METHODS: dict[str, Callable[[Params], dict[str, Any]]] = {
     "progress": progress,
     "cancel": cancel,
 }
-
-
-def _read(params: str) -> dict[str, Any]:
-    try:
-        members = json.loads(params)
-    except ValueError as error:
-        raise Refusal("bad_input", f"The parameters are no JSON: {error}.") from None
-    if not isinstance(members, dict):
-        raise Refusal("bad_input", "The parameters are no JSON object.")
-    return members
-
-
-def _text(params: Params, name: str) -> str:
-    value = params.get(name)
-    if not isinstance(value, str) or not value:
-        raise Refusal("bad_input", f"The parameter {name!r} is missing.")
-    return value
 
 
 def _unknown(method: str) -> dict[str, Any]:

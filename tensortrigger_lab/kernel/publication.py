@@ -12,6 +12,7 @@ from typing import Any
 from tensortrigger_lab import artifacts, publishing
 from tensortrigger_lab.callbacks.epoch_end import Wish, epoch_end
 from tensortrigger_lab.comparison import Check
+from tensortrigger_lab.earlier_names import with_earlier_names
 from tensortrigger_lab.endpoint import Model, placeholder_example
 from tensortrigger_lab.errors import (
     Forbidden,
@@ -24,10 +25,9 @@ from tensortrigger_lab.kernel.backend import Link, known_backend, link
 from tensortrigger_lab.kernel.failures import error_members
 from tensortrigger_lab.kernel.published import check_members, model_members, publish_line, scoring_cell
 from tensortrigger_lab.kernel.reply import Refusal
+from tensortrigger_lab.skew import unwarned
 from tensortrigger_lab.wire import ModelRecord
 
-POLL = 0.3
-"""Seconds between two looks at a version that is not ready yet."""
 FINAL = frozenset({"ready", "refused", "failed", "cancelled"})
 ONLY_A_TICKET = "the ticket allows the upload only, and this kernel has no key of its own for that backend."
 
@@ -67,7 +67,9 @@ class Publication:
         self._over = Event()
         self._began, self._took = time.monotonic(), 0.0
         self._line = publish_line(wanted.variable, wanted.name, wanted.example_name, wanted.description)
-        self._told: dict[str, Any] = dict.fromkeys(("model", "check", "curl", "cell", "error", "command"))
+        self._told: dict[str, Any] = dict.fromkeys(
+            ("model", "check", "curl", "cell", "error", "command", "remark")
+        )
         self.published: Model | None = None
 
     @property
@@ -138,7 +140,7 @@ class Publication:
 
     def _send(self, package: publishing.Package, ticket: str | None, url: str | None) -> None:
         try:
-            with self._link_to(ticket, url) as way:
+            with unwarned(), self._link_to(ticket, url) as way:
                 self._carry(package, way)
         except _Cancelled:
             self._end("cancelled")
@@ -147,37 +149,40 @@ class Publication:
 
     def _carry(self, package: publishing.Package, way: Link) -> None:
         self._show("uploading")
-        self._stop_if_cancelled()
+        if self._cancelled:
+            raise _Cancelled
+        schema, kept = with_earlier_names(
+            way.follow,
+            package.name,
+            package.schema,
+            package.rows,
+            guessed=package.guessed,
+            outputs=package.outputs,
+        )
         record = way.upload.publish(
             artifacts.encoded(package.content),
             name=package.name,
             title=package.title,
             description=package.description,
-            schema=package.schema,
+            schema=schema,
             idempotency_key=self.publish_id,
         )
-        self._seen(record)
+        self._tell(
+            remark=" ".join(f"{told.rstrip('.')}." for told in (kept, way.upload.skew) if told) or None
+        )
+
+        def seen(now: ModelRecord) -> None:
+            self._seen(now)
+            if self._cancelled and self._withdrawn(way, now):
+                raise _Cancelled
+
         try:
-            record = self._followed(way, record)
+            record = publishing.ready(way.follow, record, seen)
         except (Unauthenticated, Forbidden):
             self._finish(record, package, way, Check(None, reason=ONLY_A_TICKET), state=record.state)
             return
-        if self._cancelled and self._withdrawn(way, record):
-            raise _Cancelled
         self._show("comparing")
         self._finish(record, package, way, publishing.compared(way.follow, record, package), state="ready")
-
-    def _followed(self, way: Link, record: ModelRecord) -> ModelRecord:
-        while record.state not in ("ready", "refused"):
-            if self._cancelled and self._withdrawn(way, record):
-                raise _Cancelled
-            time.sleep(POLL)
-            record = way.follow.model(record.model_id)
-            self._seen(record)
-        if record.state == "refused":
-            first = record.faults[0].message if record.faults else "the backend gave no reason."
-            raise ModelRefused(f"The model was refused: {first}", faults=record.faults, status=400)
-        return record
 
     def _withdrawn(self, way: Link, record: ModelRecord) -> bool:
         """Take back what was sent already; False where that is not allowed, so that it goes on."""
@@ -213,10 +218,6 @@ class Publication:
         away = isinstance(error, NotReachable) or getattr(error, "code", None) == "no_backend"
         self._tell(error=error_members(error), command=self._line if away else None)
         self._end("refused" if isinstance(error, ModelRefused) else "failed")
-
-    def _stop_if_cancelled(self) -> None:
-        if self._cancelled:
-            raise _Cancelled
 
     def _tell(self, **members: Any) -> None:
         with self._lock:

@@ -12,6 +12,7 @@ from tensortrigger_lab.callbacks.fit import main_thread_trains, models_in_traini
 from tensortrigger_lab.config import Settings
 from tensortrigger_lab.kernel.backend import link, through
 from tensortrigger_lab.kernel.namespace import example_of, found_model, on_main_thread
+from tensortrigger_lab.kernel.params import text_of, text_or_none
 from tensortrigger_lab.kernel.publication import Publication, Wanted
 from tensortrigger_lab.kernel.reply import Refusal
 from tensortrigger_lab.publishing import check_name, declared_schema
@@ -47,8 +48,8 @@ class Publications:
         if wanted.at_epoch_end and epoch_end().awaited:
             # What is wrong with the wish is told now, not an epoch later.
             declared_schema(wanted.model, wanted.example, wanted.schema)
-            self._note(publication)
             if publication.await_epoch_end():
+                self._note(publication)
                 return publication.publish_id
         _check_at_rest(wanted)
         publication.take()
@@ -97,8 +98,8 @@ def wanted(params: Mapping[str, Any]) -> Wanted:
     Raises:
         Refusal: the model or the example is gone, the kernel is another, or a parameter is missing.
     """
-    variable, name = _text(params, "variable"), _text(params, "name")
-    model = found_model(_text(params, "session"), variable, _text(params, "identity"))
+    variable, name = text_of(params, "variable"), text_of(params, "name")
+    model = found_model(text_of(params, "session"), variable, text_of(params, "identity"))
     if params.get("when", "now") not in ("now", "epoch_end"):
         raise Refusal("bad_input", "'when' must be 'now' or 'epoch_end'.")
     if not model.built:
@@ -111,13 +112,13 @@ def wanted(params: Mapping[str, Any]) -> Wanted:
         model,
         name,
         variable,
-        params.get("title") or "",
-        params.get("description") or "",
+        text_or_none(params, "title") or "",
+        text_or_none(params, "description") or "",
         params.get("schema") or None,
-        example_of(params.get("example")),
-        params.get("example") or None,
-        params.get("ticket") or None,
-        params.get("url") or None,
+        example_of(text_or_none(params, "example")),
+        text_or_none(params, "example"),
+        text_or_none(params, "ticket"),
+        text_or_none(params, "url"),
         at_epoch_end=params.get("when") == "epoch_end",
     )
 
@@ -142,10 +143,3 @@ def _check_at_rest(wanted: Wanted) -> None:
             "A cell is running, and may change the model while it would be saved.",
             "Publish it when the kernel is idle.",
         )
-
-
-def _text(params: Mapping[str, Any], name: str) -> str:
-    value = params.get(name)
-    if not isinstance(value, str) or not value:
-        raise Refusal("bad_input", f"The parameter {name!r} is missing.")
-    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -50,7 +51,7 @@ def publish_line(variable: str | None, name: str, example: str | None, descripti
         return None
     options = f" --example {example}" if example else ""
     told = " ".join(description.split())
-    options += f" --description {told}" if told else ""
+    options += f" --description {shlex.quote(told)}" if told else ""
     return f"%tt publish {variable} --name {name}{options}"
 
 

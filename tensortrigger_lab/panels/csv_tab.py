@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -30,12 +30,17 @@ INTERVAL = 0.5
 
 
 class CsvTab:
-    """One job at a time. The job goes on in the backend when the panel is closed."""
+    """One job at a time. The job goes on in the backend when the panel is closed.
 
-    def __init__(self, client: Callable[[], Client]) -> None:
+    Args:
+        closed: set when the panel is closed; nothing is saved after that.
+    """
+
+    def __init__(self, client: Callable[[], Client], closed: Event) -> None:
         self.wake: Callable[[], None] = lambda: None
         self._client = client
         self._task = Task()
+        self._closed = closed
         self._cancelled = False
         self.models = ModelChoice(client)
         self.path = widgets.Text(
@@ -102,7 +107,10 @@ class CsvTab:
             self.show(job.state, progress.rows_done, progress.rows_total, display.speed(progress))
             if self._cancelled:
                 job.cancel()
-            time.sleep(INTERVAL)
+            if self._closed.wait(INTERVAL):
+                line = f"tt.job({job.job_id!r}).save({str(target)!r})"
+                self._over(told.note("The panel was closed; the job goes on:") + told.code(line), 0.0)
+                return
         if job.state != "succeeded":
             reason = f": {job.record.error}" if job.record.error else ""
             self._over(told.fault(f"The job is {job.state}{reason}."), 0.0)

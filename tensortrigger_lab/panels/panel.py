@@ -38,6 +38,8 @@ def panel(*, client: Client | None = None) -> Any:
 
 
 def _opened(client: Client | None) -> Any:
+    from threading import Event
+
     from tensortrigger_lab.panels.csv_tab import CsvTab
     from tensortrigger_lab.panels.publish_tab import PublishTab
     from tensortrigger_lab.panels.run_tab import RunTab
@@ -48,10 +50,11 @@ def _opened(client: Client | None) -> Any:
     def backend() -> Client:
         return client or session().client
 
-    tabs = (PublishTab(client), RunTab(backend), CsvTab(backend), TrainingTab(backend))
+    closed = Event()
+    tabs = (PublishTab(client), RunTab(backend), CsvTab(backend, closed), TrainingTab(backend))
     box = _class()(children=[tab.box for tab in tabs], titles=TITLES)
     box.tabs = tabs
-    box.ticking = Ticking(tabs, lambda: box.selected_index)
+    box.ticking = Ticking(tabs, lambda: box.selected_index, closed)
     for tab in tabs:
         tab.wake = box.ticking.wake
     box.observe(lambda _: box.ticking.wake(), "selected_index")

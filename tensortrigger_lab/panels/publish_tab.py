@@ -151,4 +151,6 @@ def _told(progress: dict[str, Any]) -> str:
                 f"{deviation:.1e} over {check['rows']} rows."
             )
         )
+    if progress["remark"]:
+        lines.append(told.note(progress["remark"]))
     return "".join([*lines, told.code(progress["curl"]), told.code(progress["cell"])])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Thread
 
+from tensortrigger_lab.skew import unwarned
+
 
 class Task:
     """At most one thread; a click while it works is not heard."""
@@ -23,10 +25,11 @@ class Task:
             return False
 
         def run() -> None:
-            try:
-                work()
-            except Exception as error:  # noqa: BLE001 - nobody else would hear of it
-                failed(error)
+            with unwarned():
+                try:
+                    work()
+                except Exception as error:  # noqa: BLE001 - nobody else would hear of it
+                    failed(error)
 
         self._thread = Thread(target=run, name="tensortrigger-panel-task", daemon=True)
         self._thread.start()

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from threading import Event, Thread
 from typing import Protocol
 
+from tensortrigger_lab.skew import unwarned
+
 LOG = logging.getLogger("tensortrigger_lab.panels")
 INTERVAL = 0.5
 """Seconds between two updates; each is a message to the page."""
@@ -29,19 +31,21 @@ class Ticking:
 
     Args:
         in_view: the number of the tab that is seen.
+        stopped: set when the panel is to end; the tabs may know it too.
     """
 
     def __init__(
         self,
         tabs: Sequence[Ticked],
         in_view: Callable[[], int | None],
+        stopped: Event,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tabs = tabs
         self._in_view = in_view
         self._clock = clock
-        self._stopped = False
+        self._stopped = stopped
         self._woken = Event()
         self._thread = Thread(target=self._work, name="tensortrigger-panel", daemon=True)
 
@@ -60,12 +64,12 @@ class Ticking:
 
     def stop(self) -> None:
         """End for good. Safe to repeat; does not wait."""
-        self._stopped = True
+        self._stopped.set()
         self._woken.set()
 
     def _work(self) -> None:
         moved = self._clock()
-        while not self._stopped:
+        while not self._stopped.is_set():
             began = self._clock()
             lively = [self._tick(place, tab) for place, tab in enumerate(self._tabs)]
             if any(lively):
@@ -74,14 +78,15 @@ class Ticking:
             if self._woken.wait(None if asleep else INTERVAL if any(lively) else RESTING):
                 moved = self._clock()
                 # A page gets no more than two updates a second, however fast somebody clicks.
-                time.sleep(0.0 if self._stopped else max(0.0, INTERVAL - (moved - began)))
+                self._stopped.wait(max(0.0, INTERVAL - (moved - began)))
                 self._woken.clear()
 
     def _tick(self, place: int, tab: Ticked) -> bool:
         if place != (self._in_view() or 0):
             return False
         try:
-            return tab.tick()
+            with unwarned():
+                return tab.tick()
         except Exception:
             # A page that stands still is better than a thread that is gone.
             LOG.debug("The panel could not be brought up to date", exc_info=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import threading
 import time
+import weakref
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
@@ -20,6 +23,7 @@ from tensortrigger_lab.callbacks import stream as streams
 from tensortrigger_lab.callbacks.epoch_end import Wish, epoch_end
 from tensortrigger_lab.callbacks.fit import frames_in_training, main_thread_trains, models_in_training
 from tensortrigger_lab.client import Client
+from tensortrigger_lab.session import session
 
 pytestmark = [
     pytest.mark.slow,
@@ -38,6 +42,7 @@ class Runs:
         self.points: list[dict[str, Any]] = []
         self.state = "running"
         self.error: str | None = None
+        self.ends: list[str] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         members = json.loads(request.content)
@@ -48,6 +53,7 @@ class Runs:
             self.points += members["points"][max(0, len(self.points) - members["first"]) :]
             self.state = members.get("state", self.state)
             self.error = members.get("error")
+            self.ends += [members["state"]] if "state" in members else []
         run = {"run_id": RUN_ID, "name": "n", "state": self.state}
         body = {"run_id": RUN_ID, "run": run, "last_seq": len(self.points), "state": self.state}
         return httpx.Response(200, json=body)
@@ -244,7 +250,13 @@ def test_a_model_can_be_published_when_its_training_ends(
 
 
 @pytest.mark.parametrize(
-    "given", [{"name": ""}, {"name": "n", "every": 0}, {"name": "No URL", "publish": True}]
+    "given",
+    [
+        {"name": ""},
+        {"name": "n", "every": 0},
+        {"name": "No URL", "publish": True},
+        {"name": "n", "model": "No URL"},
+    ],
 )
 def test_what_cannot_be_right_is_told_before_the_training(given: dict[str, Any]) -> None:
     with pytest.raises(tt.BadInput):
@@ -260,10 +272,83 @@ def test_the_hooks_cost_microseconds(client: Client, network: Any) -> None:
     logs = {"loss": 0.5, "mae": 0.25}
     costs = []
     for start in range(0, 10_000, 500):
-        began = time.perf_counter()
+        # The thread's own time: what else the machine does is not the hooks' cost.
+        began = time.thread_time()
         for batch in range(start, start + 500):
             live.on_train_batch_begin(batch, logs=None)
             live.on_train_batch_end(batch, logs=logs)
-        costs.append((time.perf_counter() - began) / 500)
+        costs.append((time.thread_time() - began) / 500)
     live.on_train_end()
     assert sorted(costs)[len(costs) // 2] < 25e-6
+
+
+def test_an_address_that_is_none_is_told_before_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    session().close()
+    monkeypatch.setenv("TENSORTRIGGER_URL", "models.example.org")
+    with pytest.raises(tt.BadInput, match="must look like"):
+        tt.callback("nowhere")
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["the same callback", "another one"])
+def test_a_fit_whose_error_was_caught_is_over_while_the_next_one_runs(
+    runs: Runs, client: Client, network: Any, again: bool
+) -> None:
+    def fail() -> None:
+        raise ValueError("too wide")
+
+    ends: list[list[str]] = []
+
+    def look() -> None:
+        with suppress(AssertionError):
+            until(lambda: runs.ends)
+        ends.append(list(runs.ends))
+
+    live = tt.callback("first", client=client)
+    for act in (fail, look):
+        with suppress(ValueError):
+            network.fit(X, Y, epochs=2, verbose=0, callbacks=[live, at_batch(1, act)])
+        live = live if again else tt.callback("second", client=client)
+    assert ends == [["cancelled"]]
+
+
+def test_steps_that_are_taken_together_are_told_by_their_last(
+    runs: Runs, client: Client, network: Any
+) -> None:
+    network.compile(optimizer="sgd", loss="mse", steps_per_execution=4)
+    network.fit(X, Y, batch_size=8, verbose=0, callbacks=[tt.callback("thin", every=3, client=client)])
+    assert [point["step"] for point in runs.of("batch")] == [4, 8, 12]
+
+
+def test_a_loss_that_is_not_finite_is_told_as_null(runs: Runs, client: Client, network: Any) -> None:
+    network.fit(X * np.inf, Y, verbose=0, callbacks=[tt.callback("lost", client=client)])
+    assert (runs.state, runs.of("epoch")[0]["metrics"]["loss"]) == ("succeeded", None)
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_nothing_of_ours_keeps_the_model_alive(
+    runs: Runs, client: Client, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    import keras
+
+    def act() -> None:
+        if fails:
+            raise ValueError("too wide")
+
+    def trained() -> tuple[weakref.ref[Any], Any]:
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        model.compile(optimizer="sgd", loss="mse")
+        live = tt.callback("gone", model="gone", publish=not fails, client=client)
+        with suppress(ValueError):
+            model.fit(X, Y, epochs=2, verbose=0, callbacks=[live, at_batch(1, act)])
+        return weakref.ref(model), live.publication
+
+    model, publication = trained()
+    assert publication is None or publication.wait(20)
+    until(lambda: runs.state != "running")
+    keras.backend.clear_session()
+
+    def gone() -> bool:
+        gc.collect()
+        return model() is None
+
+    until(gone)

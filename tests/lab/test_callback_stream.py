@@ -21,6 +21,7 @@ from tensortrigger_lab.callbacks.stream import Run, Stream
 from tensortrigger_lab.client import Client
 
 RUN_ID = "a" * 32
+USUAL = streams.INTERVAL
 
 
 class Runs:
@@ -64,6 +65,7 @@ def runs() -> Runs:
 @pytest.fixture
 def begin(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Stream]]:
     monkeypatch.setattr(streams, "WATCH", 0.1)
+    monkeypatch.setattr(streams, "INTERVAL", 0.05)
     begun: list[Stream] = []
     with Client("http://127.0.0.1:1", transport=httpx.MockTransport(runs), patience=0.0) as client:
 
@@ -137,16 +139,18 @@ def test_a_backend_that_is_away_is_told_later_and_warned_of_once(
 
 
 def test_the_end_of_a_training_does_not_wait_for_a_backend_that_is_away(
-    runs: Runs, begin: Callable[..., Stream]
+    runs: Runs, begin: Callable[..., Stream], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs.faults = [away] * 3
-    place = Place()
-    stream = begin(place)
-    until(lambda: len(runs.keys) == 1)
+    monkeypatch.setattr(streams, "WAIT_FOR_A_STRANGER", 60.0)
+    runs.faults = [away] * 1000
+    stream = begin(Place())
+    # The second attempt begins when the first is known to have failed.
+    until(lambda: len(runs.keys) == 2)
     filled(stream)
     began = time.monotonic()
     stream.finish("succeeded")
-    assert time.monotonic() - began < 0.2
+    assert time.monotonic() - began < 10.0
+    runs.faults.clear()
     until(lambda: runs.state == "succeeded")
     assert len(runs.points) == 12
 
@@ -168,16 +172,20 @@ def test_a_backend_that_says_no_is_asked_no_more(
     assert "Which key?" in caplog.text
 
 
-def test_there_are_no_more_than_four_requests_a_second(runs: Runs, begin: Callable[..., Stream]) -> None:
+def test_there_are_no_more_than_four_requests_a_second(
+    runs: Runs, begin: Callable[..., Stream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "INTERVAL", USUAL)
+    assert USUAL >= 0.25
     place = Place()
     stream = begin(place)
     until(lambda: runs.keys or stream.add(1, 1, "batch", {"loss": 1.0}))
     before = len(runs.requests)
-    ends = time.monotonic() + 2.0
+    ends = time.monotonic() + 1.0
     while time.monotonic() < ends:
         stream.add(1, 1, "batch", {"loss": 1.0})
         time.sleep(0.001)
-    assert 4 <= len(runs.requests) - before <= 9
+    assert 2 <= len(runs.requests) - before <= 5
 
 
 def test_a_training_with_nothing_to_say_shows_that_it_lives(
@@ -262,10 +270,11 @@ def test_adding_a_point_costs_the_training_next_to_nothing(runs: Runs, begin: Ca
     logs = {"loss": 0.5, "accuracy": 0.5}
     costs = []
     for _ in range(20):
-        began = time.perf_counter()
+        # The thread's own time: what else the machine does is not its cost.
+        began = time.thread_time()
         for step in range(500):
             stream.add(step, 1, "batch", logs)
-        costs.append((time.perf_counter() - began) / 500)
+        costs.append((time.thread_time() - began) / 500)
     assert sorted(costs)[len(costs) // 2] < 20e-6
 
 
@@ -302,3 +311,58 @@ def test_a_wish_can_be_withdrawn_until_it_is_granted() -> None:
     assert not ends.withdraw(wish)
     ends.grant()
     assert granted == []
+
+
+KERAS = """
+class CallbackList:
+    def on_train_begin(self, hook):
+        hook()
+
+def fit(hook):
+    callbacks = CallbackList()
+    callbacks.on_train_begin(hook)
+"""
+"""What Keras' files look like on the stack."""
+
+
+def test_a_fit_after_another_is_not_taken_for_the_one_before() -> None:
+    """Its frame is at the same address as a rule, which alone would say that nothing has ended."""
+    keras: dict[str, Any] = {}
+    exec(compile(KERAS, "/site-packages/keras/src/trainer.py", "exec"), keras)
+    places: list[Place] = []
+
+    def hook() -> None:
+        places.append(Place())
+        assert [place.left() for place in places] == [*[True] * (len(places) - 1), False]
+
+    for _ in range(20):
+        keras["fit"](hook)
+    assert places[-1].left()
+
+
+def test_a_training_that_is_said_to_be_left_is_over_at_once(
+    runs: Runs, begin: Callable[..., Stream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over: list[int] = []
+    stream = begin(Place(), over=lambda: over.append(1))
+    stream.add(1, 1, "batch", {"loss": 1.0})
+    stream.leave()
+    stream.leave()
+    assert over == [1]
+    until(lambda: runs.state == "cancelled")
+    assert len(runs.points) == 1
+
+
+def test_what_was_given_up_while_the_backend_was_away_is_told(
+    runs: Runs, begin: Callable[..., Stream], caplog: pytest.LogCaptureFixture
+) -> None:
+    runs.faults = [away] * 1000
+    stream = begin(Place())
+    stream.buffer = PointBuffer(batch_points=10)
+    with caplog.at_level(logging.WARNING):
+        filled(stream, epochs=5)
+        runs.faults.clear()
+        stream.finish("succeeded")
+        until(lambda: not stream.sending)
+    assert stream.buffer.dropped == 15
+    assert "15 batch points were given up" in caplog.messages[-1]

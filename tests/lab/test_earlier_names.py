@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
@@ -109,3 +110,13 @@ def test_waiting_for_a_version_has_an_end_that_names_it(client: Client, api: Any
         published(client, api, timeout=0.05)
     assert (caught.value.model_id, caught.value.state) == (shapes.model_id, "verifying")
     assert isinstance(caught.value, TimeoutError)
+
+
+def test_where_nothing_answers_it_is_not_knocked_twice(client: Client, api: Any) -> None:
+    def away(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    api.on("GET", "/models", away)
+    with pytest.raises(tt.NotReachable):
+        tt.publish(Sum(), "churn", progress=False, client=client)
+    assert api.asked("/models/new") == []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tensortrigger_lab import events
 from tensortrigger_lab.errors import UnexpectedAnswer
 from tensortrigger_lab.events import EventReader, Following, ServerEvent
-from tensortrigger_lab.wire import PointRecord, RunRecord, WireError
+from tensortrigger_lab.wire import PointRecord, RunRecord
 
 STREAM = (
     'event: run\ndata: {"a":\ndata: 1}\n\n: keep-alive\n\nid: 7\nevent: metric\ndata: é\n\n'
@@ -40,7 +40,7 @@ def test_a_line_without_end_is_not_gathered_for_ever(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(events, "LONGEST_LINE", 100)
     reader = EventReader()
     list(reader.feed(b"data: and on and on"))
-    with pytest.raises(WireError, match="does not end"):
+    with pytest.raises(UnexpectedAnswer, match="does not end"):
         list(reader.feed(b" and on" * 20))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ import pytest
 
 import tensortrigger_lab as tt
 from tensortrigger_lab.client import Client
+from tensortrigger_lab.panels import csv_tab, ticking
 
 EVIL = '<img src=x onerror="alert(1)">'
 RUN_ID = "c" * 32
@@ -51,8 +53,9 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 @pytest.fixture
-def open_panel(client: Client) -> Iterator[Callable[[], Any]]:
+def open_panel(client: Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Any]]:
     opened: list[Any] = []
+    monkeypatch.setattr(csv_tab, "INTERVAL", 0.05)
 
     def open_panel() -> Any:
         opened.append(tt.panel(client=client))
@@ -69,6 +72,11 @@ def until(holds: Callable[[], Any], seconds: float = 10.0) -> None:
     while not holds():
         assert time.monotonic() < ends
         time.sleep(0.01)
+
+
+def names_of_threads() -> list[str]:
+    """Those that a panel has begun."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("tensortrigger-panel")]
 
 
 def seen(box: Any, tab: int) -> Any:
@@ -88,6 +96,23 @@ def test_closing_it_ends_its_thread(open_panel: Any) -> None:
     box = open_panel()
     box.close()
     until(lambda: not box.ticking.running)
+
+
+def test_closing_it_ends_the_waiting_for_a_job_and_tells_where_the_scores_will_be(
+    open_panel: Any, api: Any, shapes: Any, tmp_path: Path
+) -> None:
+    csv_api(api, shapes, "running")
+    (tmp_path / "rows.csv").write_text("age,income\n1,2\n")
+    box = open_panel()
+    tab = seen(box, 2)
+    until(lambda: tab.models.record)
+    tab.path.value = str(tmp_path / "rows.csv")
+    tab.score.click()
+    until(lambda: api.asked(f"/jobs/{shapes.job_id}"))
+    box.close()
+    until(lambda: not names_of_threads())
+    assert "rows.scored.csv" in tab.status.value
+    assert not api.asked(f"/jobs/{shapes.job_id}/cancel")
 
 
 def test_a_new_panel_ends_the_one_before(open_panel: Any) -> None:
@@ -290,7 +315,9 @@ def run_members(state: str, points: int) -> dict[str, Any]:
     }
 
 
-def test_curves_grow_until_the_run_ends_and_then_nothing_is_asked(open_panel: Any, api: Any) -> None:
+def test_curves_grow_until_the_run_ends_and_then_nothing_is_asked(
+    open_panel: Any, api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[int] = []
 
     def news(request: httpx.Request) -> httpx.Response:
@@ -316,19 +343,25 @@ def test_curves_grow_until_the_run_ends_and_then_nothing_is_asked(open_panel: An
 
     api.on("GET", "/runs", {"runs": [run_members("running", 0)], "next_cursor": None})
     api.on("GET", f"/runs/{RUN_ID}/metrics", news)
+    # As quick as is promised, then quicker, so that the rest of the test need not be slow.
+    assert ticking.INTERVAL >= 0.5
+    monkeypatch.setattr(ticking, "INTERVAL", 0.2)
+    monkeypatch.setattr(ticking, "RESTING", 0.2)
     began = time.monotonic()
     tab = seen(open_panel(), 3)
     until(lambda: "failed" in tab.status.value)
-    assert time.monotonic() - began > 0.9
+    assert time.monotonic() - began > 0.35
     assert asked == [0, 1, 2]
-    time.sleep(1.2)
+    time.sleep(0.5)
     assert asked == [0, 1, 2]
     assert "<svg" in tab.chart.value
     assert "<img" not in tab.chart.value + tab.status.value
 
 
-def test_a_tab_out_of_view_asks_nothing(open_panel: Any, api: Any) -> None:
+def test_a_tab_out_of_view_asks_nothing(open_panel: Any, api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ticking, "INTERVAL", 0.05)
+    monkeypatch.setattr(ticking, "RESTING", 0.05)
     box = open_panel()
     seen(box, 0)
-    time.sleep(1.2)
+    time.sleep(0.4)
     assert api.requests == []

@@ -145,3 +145,20 @@ def test_a_csv_job_has_no_metrics(api: Any, client: Client, shapes: Any) -> None
     api.on("GET", f"/jobs/{shapes.job_id}", {"job": shapes.job()})
     with pytest.raises(tt.BadInput, match="scores a CSV"):
         tt.metrics(shapes.job_id, client=client)
+
+
+@pytest.mark.parametrize(
+    "point", [{"step": 1, "epoch": 1}, {"step": 1, "epoch": 1, "metrics": {"loss": "low"}}]
+)
+def test_a_point_that_is_none_is_not_sent(api: Any, client: Client, shapes: Any, point: Any) -> None:
+    with pytest.raises(tt.BadInput, match="metrics"):
+        client.add_points(shapes.run_id, [point])
+    assert api.requests == []
+
+
+def test_a_metric_that_is_none_is_null(api: Any, client: Client, shapes: Any) -> None:
+    api.on(
+        "POST", f"/runs/{shapes.run_id}/metrics", {"run_id": shapes.run_id, "last_seq": 1, "state": "running"}
+    )
+    client.add_points(shapes.run_id, [{"step": 1, "epoch": 1, "metrics": {"loss": None}}])
+    assert api.body(f"/runs/{shapes.run_id}/metrics")["points"][0]["metrics"] == {"loss": None}

@@ -10,6 +10,8 @@ import pytest
 
 from tensortrigger_lab import skew
 from tensortrigger_lab.async_client import AsyncClient
+from tensortrigger_lab.callbacks.fit import Place
+from tensortrigger_lab.callbacks.stream import Run, Stream
 from tensortrigger_lab.client import Client
 from tensortrigger_lab.errors import NotFound, VersionSkew
 
@@ -79,3 +81,29 @@ def test_the_user_agent_names_the_clients_version(client: Client, api: Any) -> N
     api.on("GET", "/health", {})
     client.health()
     assert api.requests[-1].headers["User-Agent"].startswith("tensortrigger-lab/")
+
+
+def test_behind_a_notebooks_back_nothing_is_written_and_the_next_call_warns(shapes: Any) -> None:
+    with Client(shapes.url, transport=httpx.MockTransport(newer)) as client:
+        assert client.skew is None
+        with warnings.catch_warnings(), skew.unwarned():
+            warnings.simplefilter("error")
+            client.health()
+        assert "99.0.0" in (client.skew or "")
+        with pytest.warns(VersionSkew):
+            client.health()
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_thread_that_sends_metrics_warns_of_nothing(shapes: Any, api: Any) -> None:
+    run = {"run_id": shapes.run_id, "run": shapes.run(), "last_seq": 0, "state": "succeeded"}
+    answer = httpx.Response(200, json=run, headers={"x-tensortrigger-version": "99.0.0"})
+    api.on("POST", "/runs", answer)
+    api.on("POST", f"/runs/{shapes.run_id}/metrics", answer)
+    with Client(shapes.url, transport=httpx.MockTransport(api), patience=0.0) as client:
+        stream = Stream(Run("first try"), lambda: client, Place())
+        stream.start()
+        stream.finish("succeeded")
+        # A warning would have been an error there, and the end would never have arrived.
+        assert api.body(f"/runs/{shapes.run_id}/metrics")["state"] == "succeeded"
+        assert client.skew

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 from xml.etree import ElementTree
 
@@ -15,6 +15,7 @@ from tensortrigger_lab import background, pictures, watching
 from tensortrigger_lab.client import Client
 from tensortrigger_lab.curves import Curves
 from tensortrigger_lab.pictures import NotebookPicture, PlainPicture, TerminalPicture, run_html
+from tensortrigger_lab.progress import TerminalProgress
 from tensortrigger_lab.watching import watch_run
 from tensortrigger_lab.wire import PointRecord, RunRecord
 
@@ -63,8 +64,9 @@ def going(api: Any, shapes: Any) -> Callable[..., None]:
 def test_each_point_is_asked_for_once_until_the_run_ends(going: Any, client: Client, shapes: Any) -> None:
     going("running", "running", "failed")
     album, slept = Album(), list[float]()
-    record = watch_run(client, shapes.run_id, picture=album, sleep=slept.append)
-    assert record.state == "failed"
+    run = tt.run_of(shapes.run_id, client=client)
+    assert watch_run(run, picture=album, sleep=slept.append) is run
+    assert run.state == "failed"
     assert album.states == [("running", 1), ("running", 2), ("failed", 3)]
     assert slept == [0.5, 0.5]
 
@@ -72,32 +74,58 @@ def test_each_point_is_asked_for_once_until_the_run_ends(going: Any, client: Cli
 def test_a_lost_run_is_not_waited_for(going: Any, client: Client, shapes: Any) -> None:
     going("running", "lost")
     album = Album()
-    assert watch_run(client, shapes.run_id, picture=album, sleep=lambda _: None).state == "lost"
+    run = tt.run_of(shapes.run_id, client=client)
+    assert watch_run(run, picture=album, sleep=lambda _: None).state == "lost"
     assert f"tt.watch('{shapes.run_id}')" in album.remarks[0]
 
 
+def interrupt(*_: Any, **__: Any) -> Any:
+    """What the stop button does."""
+    raise KeyboardInterrupt
+
+
 def test_an_interrupt_ends_the_watching_only_and_says_how_to_resume(
-    going: Any, client: Client, shapes: Any, api: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    going: Any, client: Client, shapes: Any, api: Any
 ) -> None:
     going("running")
-
-    def interrupt(seconds: float) -> None:
-        raise KeyboardInterrupt
-
     album = Album()
-    with pytest.raises(KeyboardInterrupt):
-        watch_run(client, shapes.run_id, picture=album, sleep=interrupt, resume="%tt watch {}")
+    run = tt.run_of(shapes.run_id, client=client)
+    asked = len(api.requests)
+    found = watch_run(run, picture=album, sleep=interrupt, resume="%tt watch {}")
+    assert found.state == "running"
     assert album.remarks == [f"Stopped watching; the run goes on. Watch again: %tt watch {shapes.run_id}"]
-    monkeypatch.setattr(watching, "watch_run", lambda *_, **__: interrupt(0))
-    run = tt.watch(shapes.run_id, client=client)
-    assert run.state == "running"
+    # The backend may be what hangs: after the interrupt it is asked nothing more.
+    assert len(api.requests) == asked + 1
     assert {request.method for request in api.requests} == {"GET"}
+
+
+def test_an_interrupt_of_a_jobs_watching_is_told_in_a_terminal_too(
+    api: Any, client: Client, shapes: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.on("GET", f"/jobs/{shapes.job_id}", {"job": shapes.job("running")})
+    job = tt.job(shapes.job_id, client=client)
+    monkeypatch.setattr(job, "follow", interrupt)
+    monkeypatch.setattr(watching, "progress_for", lambda: TerminalProgress())
+    assert tt.watch(job, resume="tt watch {}") is job
+    assert f"tt watch {shapes.job_id}" in capsys.readouterr().err
+    assert {request.method for request in api.requests} == {"GET"}
+
+
+def test_what_has_not_changed_is_not_drawn_again(client: Client, shapes: Any, api: Any) -> None:
+    left = [{"run": shapes.run("running"), "points": []}] * 3
+    api.on("GET", f"/runs/{shapes.run_id}", {"run": shapes.run("running")})
+    api.on("GET", f"/runs/{shapes.run_id}/metrics", *left, {"run": shapes.run("succeeded"), "points": []})
+    album = Album()
+    watch_run(tt.run_of(shapes.run_id, client=client), picture=album, sleep=lambda _: None)
+    assert album.states == [("running", 0), ("succeeded", 0)]
 
 
 def test_a_backend_that_goes_away_is_told_with_how_to_resume(api: Any, client: Client, shapes: Any) -> None:
     album = Album()
+    api.on("GET", f"/runs/{shapes.run_id}", {"run": shapes.run("running")})
+    run = tt.run_of(shapes.run_id, client=client)
     with pytest.raises(tt.NotFound):
-        watch_run(client, shapes.run_id, picture=album)
+        watch_run(run, picture=album)
     assert "Watch again" in album.remarks[0]
 
 
@@ -108,6 +136,11 @@ def test_a_csv_job_is_followed_by_its_progress_and_never_cancelled(
     api.on("GET", f"/jobs/{shapes.job_id}", *({"job": shapes.job(state)} for state in ("running", "failed")))
     assert tt.watch(shapes.job_id, client=client).state == "failed"
     assert {request.method for request in api.requests} == {"GET"}
+
+
+def test_a_callback_whose_training_has_not_begun_says_so(client: Client) -> None:
+    with pytest.raises(tt.BadInput, match="no run yet"):
+        tt.watch(SimpleNamespace(run_id=None), client=client)
 
 
 def test_what_cannot_be_watched_says_what_can(client: Client) -> None:

@@ -65,6 +65,9 @@ class Notebook:
 
     def __init__(self, manager: KernelManager) -> None:
         self.manager = manager
+        self._replies: dict[str | None, dict[str, Any]] = {}
+        self.written: list[str] = []
+        """What the kernel wrote in whosever name: that of a thread may be any cell's."""
         self.client: BlockingKernelClient = manager.blocking_client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=PATIENCE)
@@ -83,10 +86,35 @@ class Notebook:
 
     def end(self, begun: str) -> dict[str, Any]:
         """Wait for a cell that was started."""
-        while True:
+        return dict(self._reply(begun)["content"])
+
+    def _reply(self, request: str) -> dict[str, Any]:
+        """The reply to a request; one to another, such as a cell that ends meanwhile, is kept for its turn."""
+        while request not in self._replies:
             reply = self.client.get_shell_msg(timeout=PATIENCE)
-            if reply["parent_header"].get("msg_id") == begun:
-                return dict(reply["content"])
+            self._replies[reply["parent_header"].get("msg_id")] = reply
+        return self._replies.pop(request)
+
+    def once(self, variable: str, subshell: str) -> None:
+        """Wait until the cell that was started has assigned a model to ``variable``."""
+        until = time.monotonic() + PATIENCE
+        while variable not in {
+            entry["variable"] for entry in self.ask("models", subshell=subshell).result["models"]
+        }:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+    def interrupt(self, begun: str) -> None:
+        """Press the stop button while a cell runs."""
+        self.manager.interrupt_kernel()
+        assert self.end(begun)["ename"] == "KeyboardInterrupt"
+
+    def once_training(self, subshell: str) -> None:
+        """Wait until the cell that was started is inside of its fit."""
+        until = time.monotonic() + PATIENCE
+        while not self.ask("hello", subshell=subshell).result["training"]:
+            assert time.monotonic() < until
+            time.sleep(0.02)
 
     def subshell(self) -> str:
         """A second shell, which answers while a cell is running."""
@@ -114,10 +142,7 @@ class Notebook:
             message["header"]["subshell_id"] = subshell
         began = time.perf_counter()
         self.client.shell_channel.send(message)
-        while True:
-            reply = self.client.get_shell_msg(timeout=PATIENCE)
-            if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
-                break
+        reply = self._reply(message["header"]["msg_id"])
         seconds = time.perf_counter() - began
         published = self._published(message["header"]["msg_id"])
         return Answer(reply["content"]["user_expressions"]["tt"], reply["content"], published, seconds)
@@ -144,6 +169,8 @@ class Notebook:
         found: list[dict[str, Any]] = []
         while True:
             message = self.client.get_iopub_msg(timeout=PATIENCE)
+            if message["msg_type"] == "stream":
+                self.written.append(message["content"]["text"])
             if message["parent_header"].get("msg_id") != request:
                 continue
             if message["msg_type"] != "status":
@@ -221,6 +248,8 @@ class _Handler(BaseHTTPRequestHandler):
         answer = self.api(httpx.Request(self.command, url, headers=dict(self.headers), content=body))
         self.send_response(answer.status_code)
         self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+        for name in answer.headers.keys() & {"x-tensortrigger-version"}:
+            self.send_header(name, answer.headers[name])
         self.send_header("Content-Length", str(len(answer.content)))
         self.end_headers()
         self.wfile.write(answer.content)

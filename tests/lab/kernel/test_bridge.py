@@ -30,7 +30,7 @@ def test_as_text_every_answer_is_the_same_short_constant(notebook: Any) -> None:
 
 def test_hello_tells_who_is_there(notebook: Any) -> None:
     result = notebook.ask("hello").result
-    assert set(result) == {"version", "session", "url", "has_key", "keras", "training"}
+    assert set(result) == {"version", "session", "url", "has_key", "skew", "keras", "training"}
     assert (result["url"], result["has_key"], result["training"]) == (None, False, False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shlex
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -58,7 +59,7 @@ def test_the_upload_alone_carries_the_ticket(notebook: Any, accepting: Any) -> N
     begun = notebook.published("churn", "churn", example="table", url=accepting.url, ticket="one-time")
     notebook.progress(begun.result["publish_id"], *FINAL)
     keys = {request.url.path: request.headers.get("Authorization") for request in accepting.api.requests}
-    assert keys == {"/models/new": "Bearer one-time", "/tensor/run/batch": None}
+    assert keys == {"/models": None, "/models/new": "Bearer one-time", "/tensor/run/batch": None}
     sent = accepting.api.body("/models/new")
     assert base64.b64decode(sent["model_content"]) == b"PK\x03\x04 weights"
     assert sent["model_schema"]["age"] == {"var_type": "INT", "index": 0}
@@ -84,6 +85,36 @@ def test_where_the_kernel_may_not_look_it_says_as_much_as_it_knows(
     assert (found["state"], found["model"]["model_id"]) == ("checking", shapes.model_id)
     assert found["check"]["matched"] is None
     assert "ticket" in found["check"]["reason"]
+
+
+def test_names_that_nobody_gave_are_those_of_the_version_before(
+    notebook: Any, accepting: Any, shapes: Any
+) -> None:
+    accepting.api.on("GET", "/models", {"models": [shapes.model()], "next_cursor": None})
+    notebook.run("rows = table.to_numpy()")
+    begun = notebook.published("churn", "churn", example="rows", url=accepting.url)
+    found = notebook.progress(begun.result["publish_id"], *FINAL)
+    assert list(accepting.api.body("/models/new")["model_schema"]) == ["age", "income"]
+    assert (found["state"], found["check"]["matched"]) == ("ready", True)
+    assert found["remark"] == "names kept from churn/1: age, income."
+    notebook.run("del rows")
+
+
+def test_a_backend_of_another_version_is_told_to_the_front_end_and_not_into_the_notebook(
+    notebook: Any, accepting: Any, shapes: Any
+) -> None:
+    newer = {"x-tensortrigger-version": "99.0.0"}
+    model = shapes.model()
+    answer = {"model_id": shapes.model_id, "state": "ready", "model": model}
+    accepting.api.on("POST", "/models/new", httpx.Response(200, json=answer, headers=newer))
+    notebook.run(f"import tensortrigger_lab as tt; tt.login({accepting.url!r})")
+    publish_id = notebook.published("churn", "churn", example="table").result["publish_id"]
+    found = notebook.progress(publish_id, *FINAL)
+    assert found["state"] == "ready"
+    assert "99.0.0" in found["remark"]
+    assert "99.0.0" in notebook.ask("hello").result["skew"]
+    assert notebook.written == []
+    notebook.run("from tensortrigger_lab.session import session; session().close(); del tt, session")
 
 
 def test_a_refused_model_tells_the_layer_and_the_remedy(notebook: Any, backend: Any, shapes: Any) -> None:
@@ -118,10 +149,14 @@ def test_each_refusal_of_the_backend_has_its_own_words(
 
 
 def test_a_backend_out_of_reach_is_answered_with_a_line_to_copy(notebook: Any) -> None:
-    begun = notebook.published("churn", "churn", example="table", url="http://127.0.0.1:9", ticket="x")
+    notebook.run("import tensortrigger_lab.kernel.backend as reached; reached.PATIENCE = 0.1")
+    given = {"example": "table", "url": "http://127.0.0.1:9", "ticket": "x"}
+    begun = notebook.published("churn", "churn", **given, description="who's leaving")
     found = notebook.progress(begun.result["publish_id"], *FINAL)
     assert (found["state"], found["error"]["code"]) == ("failed", "not_reachable")
-    assert found["command"] == "%tt publish churn --name churn --example table"
+    magic, _, line = found["command"].partition(" ")
+    words = ["publish", "churn", "--name", "churn", "--example", "table", "--description", "who's leaving"]
+    assert (magic, shlex.split(line)) == ("%tt", words)
 
 
 @pytest.mark.parametrize(
@@ -182,14 +217,16 @@ def test_while_a_cell_runs_models_are_listed_beside_it_and_none_is_taken(
 ) -> None:
     listed = notebook.ask("models").result
     identity = next(entry["identity"] for entry in listed["models"] if entry["variable"] == "churn")
-    cell = notebook.begin("time.sleep(3)")
+    cell = notebook.begin("begun = Model(); time.sleep(60)")
+    notebook.once("begun", subshell)
     answer = notebook.ask("models", subshell=subshell)
     assert answer.seconds < 1.5
     assert "churn" in {entry["variable"] for entry in answer.result["models"]}
     assert answer.result["session"] == listed["session"]
     given = {"session": listed["session"], "variable": "churn", "identity": identity, "name": "churn"}
     assert notebook.ask("publish", subshell=subshell, **given, when="now").error["code"] == "busy"
-    assert notebook.end(cell)["status"] == "ok"
+    notebook.interrupt(cell)
+    notebook.run("del begun")
 
 
 def test_while_a_model_trains_it_is_said_so_and_it_is_not_taken(notebook: Any, subshell: str) -> None:
@@ -197,9 +234,8 @@ def test_while_a_model_trains_it_is_said_so_and_it_is_not_taken(notebook: Any, s
     listed = notebook.ask("models").result
     identity = next(entry["identity"] for entry in listed["models"] if entry["variable"] == "churn")
     given = {"session": listed["session"], "variable": "churn", "identity": identity, "name": "churn"}
-    cell = notebook.begin("other = Model(); churn.fit(3)")
-    time.sleep(0.5)
-    assert notebook.ask("hello", subshell=subshell).result["training"] is True
+    cell = notebook.begin("other = Model(); churn.fit(60)")
+    notebook.once_training(subshell)
     entries = notebook.ask("models", subshell=subshell).result["models"]
     found = {entry["variable"]: entry for entry in entries}
     assert (found["churn"]["training"], found["other"]["training"]) == (True, False)
@@ -208,7 +244,7 @@ def test_while_a_model_trains_it_is_said_so_and_it_is_not_taken(notebook: Any, s
         error = notebook.ask("publish", subshell=subshell, **given, when=when).error
         assert error["code"] == "training"
         assert "over" in error["action"]
-    notebook.end(cell)
+    notebook.interrupt(cell)
     assert notebook.ask("hello").result["training"] is False
     notebook.run("del other")
 
