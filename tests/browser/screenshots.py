@@ -1,0 +1,131 @@
+"""Takes the pictures of the documentation anew: ``python -m pytest tests/browser/screenshots.py``.
+
+Its name keeps it out of an ordinary test run, which must not rewrite them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.browser.conftest import Jupyter, Kernel, Lab
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+LARGEST = 200_000
+"""Bytes of one picture."""
+
+MODEL = """\
+network = keras.Sequential(
+    [
+        keras.Input((X.shape[1],)),
+        normalize,
+        keras.layers.Dense(32, activation="relu"),
+        keras.layers.Dense(1, activation="sigmoid", name="malignant"),
+    ]
+)
+network.compile(keras.optimizers.Adam(0.01), loss="binary_crossentropy", metrics=["accuracy"])"""
+DATA = """\
+import keras
+from sklearn.datasets import load_breast_cancer
+
+import tensortrigger_lab as tt
+
+patients = load_breast_cancer(as_frame=True)
+X, y = patients.data.iloc[:, :8], patients.target == 0
+normalize = keras.layers.Normalization()
+normalize.adapt(X.to_numpy("float32"))"""
+FIT = """\
+history = network.fit(
+    X.to_numpy("float32"), y.to_numpy(), validation_split=0.2, epochs=30, verbose=0,
+    callbacks=[tt.callback("tumours, rate 0.01")],
+)"""
+OTHERS = """
+for rate in (0.001, 0.05):
+    keras.utils.set_random_seed(3)
+    other = keras.models.clone_model(network)
+    other.compile(keras.optimizers.Adam(rate), loss="binary_crossentropy", metrics=["accuracy"])
+    other.fit(X.to_numpy("float32"), y.to_numpy(), validation_split=0.2, epochs=30, verbose=0,
+        callbacks=[tt.callback(f"tumours, rate {rate}")])
+"""
+
+
+@pytest.fixture(scope="module")
+def notebook(jupyter: Jupyter) -> str:
+    path = jupyter.notebook("tumours.ipynb", DATA, MODEL, FIT)
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def keep(lab: Lab, name: str) -> None:
+    # The pointer leaves no hover behind.
+    lab.page.mouse.move(700, 880)
+    lab.page.wait_for_timeout(400)
+    lab.page.screenshot(path=IMAGES / name)
+    assert (IMAGES / name).stat().st_size < LARGEST
+
+
+def test_pictures(lab: Lab, jupyter: Jupyter, notebook: str) -> None:
+    lab.open(notebook)
+    lab.run_all()
+    lab.publish_button.click()
+    lab.dialog.get_by_label("Name of field 1").wait_for()
+    lab.dialog.get_by_label("Name", exact=True).fill("tumours")
+    lab.dialog.get_by_label("Description").fill("Is a breast tumour malignant?")
+    lab.dialog.get_by_text("A new name: this will be version 1.").wait_for()
+    keep(lab, "publish-dialog.png")
+    lab.button("Publish").click()
+    lab.wait_until_published("tumours version 1")
+    keep(lab, "published.png")
+    lab.button("Open in panel").click()
+    lab.panel.get_by_role("heading", name="tumours/1").wait_for()
+    lab.widen_panel(430)
+    row = eval(jupyter.kernel(notebook).run("print(X.iloc[0].to_dict())"))
+    for name, value in row.items():
+        lab.panel.get_by_label(name, exact=True).fill(str(value))
+    lab.panel.get_by_role("button", name="Run", exact=True).click()
+    lab.panel.get_by_role("heading", name="Answer").wait_for()
+    lab.panel.get_by_role("heading", name="Answer").scroll_into_view_if_needed()
+    keep(lab, "panel-models.png")
+
+    kernel = jupyter.kernel(notebook)
+    kernel.run(OTHERS)
+    lab.open_panel("training")
+    for box in lab.panel.get_by_role("list", name="Trainings").get_by_role("checkbox").all():
+        box.check()
+    lab.add_cell(FIT.replace("30", "400").replace("rate 0.01", "live"))
+    lab.panel.get_by_role("checkbox", name="tumours, live, running").check()
+    lab.page.wait_for_timeout(6000)
+    keep(lab, "panel-training.png")
+    lab.command("notebook:interrupt-kernel")
+    lab.wait_for_cells()
+
+    kernel.run("X.to_csv('patients.csv', index=False)\nX.rename(columns=str.title).head(40).to_csv('clinic.csv')")
+    lab.open_panel("jobs")
+    lab.command("tensortrigger:score-csv", path="clinic.csv")
+    lab.page.locator(".tt-CsvDialog").get_by_label("mean radius").wait_for()
+    keep(lab, "csv-dialog.png")
+    lab.page.locator(".jp-Dialog").get_by_role("button", name="Start").click()
+    lab.page.get_by_text("clinic.scored.csv is written").wait_for()
+    jupyter.backend(
+        "PATCH",
+        "tensor/train",
+        {
+            "model": "tumours",
+            "epochs": 2000,
+            "input_vectors": [list(row.values())] * 64,
+            "output_vectors": [[1]] * 64,
+            "name": "nightly",
+        },
+    )
+    lab.panel.get_by_text("running").first.wait_for()
+    lab.page.wait_for_timeout(3000)
+    keep(lab, "panel-jobs.png")
+    lab.panel.get_by_role("button", name="Cancel").first.click()
+    lab.set_theme("JupyterLab Dark")
+    lab.open_panel("training")
+    keep(lab, "dark.png")
