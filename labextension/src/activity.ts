@@ -6,8 +6,9 @@ import { Poll } from '@lumino/polling';
 import { ISignal, Signal } from '@lumino/signaling';
 
 import { IBackend } from './client';
-import { Failure } from './failure';
+import { Failure, asFailure } from './failure';
 import { IHealth } from './health';
+import { active } from './panel/progress';
 import { Job, Run } from './shapes';
 
 /** Milliseconds between two questions while something runs, and while nothing does. */
@@ -16,10 +17,17 @@ const QUIET = 10_000;
 const LONGEST = 60_000;
 const PAGE = 100;
 
+interface Paged {
+  next_cursor: string | null;
+}
+
 /** The newest jobs and runs, newest first, at most a page of each. */
 export interface IActivity {
   readonly jobs: readonly Job[];
   readonly runs: readonly Run[];
+  /** Where the page after these jobs begins, and that after these runs; null where there is none. */
+  readonly olderJobs: string | null;
+  readonly olderRuns: string | null;
   /** Jobs that are queued or running; trainings in the backend are among them. */
   readonly activeJobs: readonly Job[];
   /** Runs that are running, in notebooks and in the backend. */
@@ -60,6 +68,8 @@ export class Activity implements IActivity {
 
   jobs: readonly Job[] = [];
   runs: readonly Run[] = [];
+  olderJobs: string | null = null;
+  olderRuns: string | null = null;
   activeJobs: readonly Job[] = [];
   activeRuns: readonly Run[] = [];
   loaded = false;
@@ -85,14 +95,15 @@ export class Activity implements IActivity {
     }
     try {
       const [jobs, runs] = await Promise.all([
-        this.backend.ask<{ jobs: Job[] }>('GET', `jobs?limit=${PAGE}`),
-        this.backend.ask<{ runs: Run[] }>('GET', `runs?limit=${PAGE}`)
+        this.backend.ask<{ jobs: Job[] } & Paged>('GET', `jobs?limit=${PAGE}`),
+        this.backend.ask<{ runs: Run[] } & Paged>('GET', `runs?limit=${PAGE}`)
       ]);
+      this.olderJobs = jobs.next_cursor;
+      this.olderRuns = runs.next_cursor;
       this.settle(jobs.jobs, runs.runs);
     } catch (error) {
       const first = this.failure === null;
-      this.failure =
-        error instanceof Failure ? error : new Failure('answer_unreadable', String(error));
+      this.failure = asFailure(error);
       if (first) {
         this.change.emit();
         void this.health.refresh();
@@ -107,7 +118,7 @@ export class Activity implements IActivity {
     this.key = key;
     this.jobs = jobs;
     this.runs = runs;
-    this.activeJobs = jobs.filter(job => job.state === 'queued' || job.state === 'running');
+    this.activeJobs = jobs.filter(active);
     this.activeRuns = runs.filter(run => run.state === 'running');
     this.loaded = true;
     this.failure = null;

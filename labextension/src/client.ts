@@ -17,8 +17,8 @@ export interface IBackend {
   ask<T>(method: string, path: string, body?: unknown): Promise<T>;
   /** JSON from the server extension itself. */
   askExtension<T>(method: string, path: string, body?: unknown): Promise<T>;
-  /** A URL that the browser may download from, through the proxy. */
-  downloadUrl(path: string): string;
+  /** A whole answer of the backend in one media type, through the proxy; the browser keeps a long one on its disk. */
+  file(path: string, mediaType: string): Promise<Blob>;
   /** A WebSocket to the server extension. */
   socket(path: string): WebSocket;
 }
@@ -40,31 +40,28 @@ export class Backend implements IBackend {
   }
 
   async askExtension<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const url = URLExt.join(this.settings.baseUrl, ROUTES, path);
     const request: RequestInit = { method };
     if (body !== undefined) {
       request.body = JSON.stringify(body);
       request.headers = { 'Content-Type': 'application/json' };
     }
-    let response: Response;
+    const response = await this.request(path, request);
+    const text = await response.text();
     try {
-      response = await ServerConnection.makeRequest(url, request, this.settings);
-    } catch (error) {
+      return (text ? JSON.parse(text) : undefined) as T;
+    } catch {
+      // Such as the login page of what stands before Jupyter.
       throw new Failure(
-        'jupyter_away',
-        'The Jupyter server does not answer.',
-        'Check that it runs.'
+        'answer_unreadable',
+        'The Jupyter server answered with something else than JSON.',
+        'Reload this page: your login may have ended.'
       );
     }
-    const text = await response.text();
-    if (!response.ok) {
-      throw failureOf(response.status, text);
-    }
-    return (text ? JSON.parse(text) : undefined) as T;
   }
 
-  downloadUrl(path: string): string {
-    return URLExt.join(this.settings.baseUrl, ROUTES, 'backend', path);
+  async file(path: string, mediaType: string): Promise<Blob> {
+    const headers = { Accept: mediaType };
+    return (await this.request(`backend/${path}`, { method: 'GET', headers })).blob();
   }
 
   socket(path: string): WebSocket {
@@ -74,6 +71,25 @@ export class Backend implements IBackend {
       url += `${url.includes('?') ? '&' : '?'}token=${encodeURIComponent(token)}`;
     }
     return new WebSocket(url);
+  }
+
+  /** An answer that is no error. */
+  private async request(path: string, request: RequestInit): Promise<Response> {
+    const url = URLExt.join(this.settings.baseUrl, ROUTES, path);
+    let response: Response;
+    try {
+      response = await ServerConnection.makeRequest(url, request, this.settings);
+    } catch {
+      throw new Failure(
+        'jupyter_away',
+        'The Jupyter server does not answer.',
+        'Check that it runs.'
+      );
+    }
+    if (!response.ok) {
+      throw failureOf(response, await response.text());
+    }
+    return response;
   }
 }
 

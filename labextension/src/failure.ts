@@ -8,6 +8,8 @@ export interface Fault {
   expected?: unknown;
   got?: unknown;
   row?: number;
+  /** What to do about this one. */
+  remedy?: string | null;
 }
 
 /** A fault with a sentence for people, and where there is one, what to do. */
@@ -24,16 +26,25 @@ export class Failure extends Error {
   }
 }
 
+/** Any thrown value as something with a sentence. */
+export function asFailure(error: unknown): Failure {
+  return error instanceof Failure
+    ? error
+    : new Failure('unexpected', error instanceof Error ? error.message : String(error));
+}
+
+/** As much of an answer as tells who gave it. */
+export interface Answered {
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+}
+
 /** The failure that an answer with an error status tells of. */
-export function failureOf(status: number, body: string): Failure {
-  let problem: any = null;
-  try {
-    problem = JSON.parse(body);
-  } catch {
-    // Jupyter answers some errors with a page.
-  }
-  const faults: Fault[] = Array.isArray(problem?.errors) ? problem.errors : [];
-  if (status === 404 && typeof problem?.detail !== 'string') {
+export function failureOf(answered: Answered, body: string): Failure {
+  const { status } = answered;
+  const problem = objectIn(body);
+  if (status === 404 && problem === null && !answered.headers.get(VERSION_HEADER)) {
+    // The extension answers all of its paths with JSON; for those that nobody claimed Jupyter shows a page.
     return new Failure(
       'extension_missing',
       'The TensorTrigger server extension is not loaded in this Jupyter server.',
@@ -42,14 +53,29 @@ export function failureOf(status: number, body: string): Failure {
       status
     );
   }
-  const detail = problem?.detail ?? problem?.message ?? `The server answered with ${status}.`;
+  const told = problem?.detail ?? problem?.message;
   return new Failure(
     typeof problem?.code === 'string' ? problem.code : `http_${status}`,
-    String(detail),
+    typeof told === 'string' && told !== '' ? told : `The server answered with ${status}.`,
     ACTIONS[status] ?? '',
     status,
-    faults
+    Array.isArray(problem?.errors) ? (problem.errors as Fault[]) : []
   );
+}
+
+/** What every answer of the backend carries, through the proxy too. */
+const VERSION_HEADER = 'x-tensortrigger-version';
+
+function objectIn(body: string): { [member: string]: unknown } | null {
+  try {
+    const found: unknown = JSON.parse(body);
+    return typeof found === 'object' && found !== null && !Array.isArray(found)
+      ? (found as { [member: string]: unknown })
+      : null;
+  } catch {
+    // Jupyter answers some errors with a page.
+    return null;
+  }
 }
 
 const ACTIONS: { [status: number]: string } = {

@@ -6,7 +6,7 @@ import { Poll } from '@lumino/polling';
 import { ISignal, Signal } from '@lumino/signaling';
 
 import { IBackend } from './client';
-import { Failure } from './failure';
+import { Failure, asFailure } from './failure';
 import { BackendStatus } from './shapes';
 
 /** Milliseconds between two questions while all is well, and while something is awaited. */
@@ -85,9 +85,7 @@ export class Health implements IHealth {
       };
       this.settle(status, null);
     } catch (error) {
-      const fault =
-        error instanceof Failure ? error : new Failure('status_unreadable', String(error));
-      this.settle(null, fault);
+      this.settle(null, asFailure(error));
       // The poll asks less and less often while this goes on.
       throw error;
     }

@@ -4,9 +4,9 @@ import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application'
 import { ILauncher } from '@jupyterlab/launcher';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
+import { OPEN_PANEL } from './commands';
 import { tensorIcon } from './icons';
 
-const OPEN_PANEL = 'tensortrigger:open-panel';
 const LAUNCH = 'tensortrigger:launch';
 
 export const launcherPlugin: JupyterFrontEndPlugin<void> = {

@@ -9,10 +9,10 @@ import { ISignal } from '@lumino/signaling';
 
 import { IActivity } from './activity';
 import { IBackend } from './client';
+import { openPanel } from './commands';
+import { asFailure } from './failure';
 import { scoringIcon, trainingIcon } from './icons';
 import { nameOf, shareOf, shareTold, Work, workOf } from './work';
-
-const OPEN_PANEL = 'tensortrigger:open-panel';
 
 /** The section of our own in that list. */
 export class RunningWork implements IRunningSessions.IManager {
@@ -48,7 +48,7 @@ export class RunningWork implements IRunningSessions.IManager {
         labelTitle: () => this.title(work),
         detail: () => shareTold(shareOf(work)),
         icon: () => (trains ? trainingIcon : scoringIcon),
-        open: () => this.open(trains ? 'training' : 'jobs', id),
+        open: () => openPanel(this.commands, trains ? 'training' : 'jobs', id),
         // A notebook's own fit is stopped in the notebook: the backend only hears of it.
         ...(work.kind === 'job' ? { shutdown: () => void this.stop([id]) } : {})
       };
@@ -69,21 +69,14 @@ export class RunningWork implements IRunningSessions.IManager {
       : this.trans.__('Job %1, %2', work.job.job_id, work.job.state);
   }
 
-  private open(tab: string, id: string): void {
-    if (this.commands.hasCommand(OPEN_PANEL)) {
-      void this.commands.execute(OPEN_PANEL, { tab, id });
-    }
-  }
-
   private async stop(jobs: readonly string[]): Promise<void> {
     const answers = await Promise.allSettled(
-      jobs.map(id => this.backend.ask('POST', `jobs/${id}/cancel`))
+      jobs.map(id => this.backend.ask('POST', `jobs/${encodeURIComponent(id)}/cancel`))
     );
     const fault = answers.find(answer => answer.status === 'rejected');
     if (fault?.status === 'rejected') {
-      const reason: unknown = fault.reason;
-      const told = reason instanceof Error ? reason.message : String(reason);
-      Notification.error(this.trans.__('A job could not be stopped: %1', told), {
+      const { message, action } = asFailure(fault.reason);
+      Notification.error(this.trans.__('A job could not be stopped: %1', `${message} ${action}`), {
         autoClose: 10_000
       });
     }

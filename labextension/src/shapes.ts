@@ -40,7 +40,10 @@ export interface Model {
   created: string;
   model_schema: ModelSchema | null;
   signature?: { inputs: TensorSpec[]; outputs: TensorSpec[] } | null;
-  aliases?: string[];
+  /** Names that point at this version, alone or each with what it points at. */
+  aliases?: readonly string[] | { readonly [alias: string]: unknown } | null;
+  /** The signed record of the check, or its fingerprint. */
+  receipt?: string | { readonly [member: string]: unknown } | null;
   parent?: { model_id: string; version: number; job_id: string } | null;
 }
 

@@ -9,11 +9,10 @@ import { Signal } from '@lumino/signaling';
 import * as React from 'react';
 
 import { IActivity } from './activity';
+import { openPanel } from './commands';
 import { IHealth } from './health';
 import { tensorIcon } from './icons';
 import { countsOf, nameOf, shareOf, shareTold, workOf } from './work';
-
-const OPEN_PANEL = 'tensortrigger:open-panel';
 
 export class StatusItem extends ReactWidget {
   constructor(
@@ -73,11 +72,9 @@ export class StatusItem extends ReactWidget {
   }
 
   private open(): void {
-    if (this.commands.hasCommand(OPEN_PANEL)) {
-      const { trainings, scorings } = countsOf(workOf(this.activity));
-      const tab = trainings > 0 && scorings === 0 ? 'training' : scorings > 0 ? 'jobs' : 'models';
-      void this.commands.execute(OPEN_PANEL, { tab });
-    }
+    const { trainings, scorings } = countsOf(workOf(this.activity));
+    const tab = scorings > 0 ? 'jobs' : trainings > 0 ? 'training' : 'models';
+    openPanel(this.commands, tab);
   }
 
   private onChanged(): void {

@@ -3,6 +3,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { IActivity } from './activity';
+import { modelOf, share } from './panel/progress';
 import { Job, Run } from './shapes';
 
 /** One thing that runs: a job of the backend, or a training that a notebook reports. */
@@ -30,21 +31,17 @@ export function shareOf(work: Work): number | null {
     const { epoch, epochs } = work.run;
     return epoch !== null && epochs ? Math.min(1, epoch / epochs) : null;
   }
-  const { progress } = work.job;
-  if (work.job.kind === 'train') {
-    return progress.epochs_total ? (progress.epochs_done ?? 0) / progress.epochs_total : null;
-  }
-  return progress.rows_total > 0 ? progress.rows_done / progress.rows_total : null;
+  return share(work.job);
 }
 
 export function nameOf(work: Work, trans: TranslationBundle): string {
   if (work.kind === 'run') {
     return trans.__('Training %1', work.run.name);
   }
-  const { job } = work;
-  const version = job.model_version ? `${job.model_name} ${job.model_version}` : job.model_name;
-  const model = version ?? job.model_id.slice(0, 8);
-  return job.kind === 'train' ? trans.__('Training %1', model) : trans.__('Scoring with %1', model);
+  const model = modelOf(work.job);
+  return work.job.kind === 'train'
+    ? trans.__('Training %1', model)
+    : trans.__('Scoring with %1', model);
 }
 
 export function shareTold(share: number | null): string {

@@ -1,4 +1,4 @@
-import { align, ascending, families, RunPoints } from '../src/panel/curves';
+import { align, ascending, BATCHES, families, RunPoints } from '../src/panel/curves';
 import { decimate } from '../src/panel/decimate';
 import { smooth } from '../src/panel/smoothing';
 import { reading, sentence } from '../src/panel/summary';
@@ -134,5 +134,21 @@ describe('the summary of a curve', () => {
   it('reads the point at a place, or the one before it', () => {
     const curve = { x: [1, 5, 9], y: [10, 50, 90] };
     expect([0, 1, 6, 99].map(at => reading(curve, at))).toEqual([undefined, 10, 50, 90]);
+  });
+});
+
+describe('a very long run', () => {
+  it('keeps its latest batches, every epoch, and says that some were let go', () => {
+    const points = new RunPoints();
+    points.add([{ ...batch(1, 9), kind: 'epoch' }]);
+    const many = 2 * BATCHES + 10;
+    for (let from = 1; from <= many; from += 5000) {
+      const size = Math.min(5000, many - from + 1);
+      points.add(Array.from({ length: size }, (_, index) => batch(from + index, from + index)));
+    }
+    const { x, y } = points.curve('loss', 'step');
+    expect([x[x.length - 1], y[y.length - 1], x.length]).toEqual([many, many, BATCHES + 10]);
+    expect(points.curve('loss', 'epoch').y).toEqual([9]);
+    expect([points.cut, points.count, points.copy().cut]).toEqual([true, many + 1, true]);
   });
 });

@@ -8,7 +8,14 @@ import { MIME } from '../src/kernel/reply';
 class FakeKernel {
   status = 'idle';
   isDisposed = false;
-  supportsSubshells = true;
+  username = 'ann';
+  clientId = 'page';
+  /** What the connection has been told; undefined in a JupyterLab that knows no subshells. */
+  supportsSubshells: boolean | undefined = true;
+  /** What the kernel itself says on its control channel; null where it says nothing. */
+  features: string[] | null = ['kernel subshells'];
+  info: Promise<unknown> = Promise.resolve({});
+  control: string[] = [];
   subshellId: string | null = null;
   iopubMessage = new Signal<this, unknown>(this);
   statusChanged = new Signal<this, string>(this);
@@ -34,13 +41,24 @@ class FakeKernel {
     return future;
   }
 
-  requestCreateSubshell() {
-    return { done: Promise.resolve({ content: { status: 'ok', subshell_id: 'sub' } }) };
-  }
-
-  requestDeleteSubshell({ subshell_id }: { subshell_id: string }) {
-    this.deleted.push(subshell_id);
-    return { done: Promise.resolve() };
+  sendControlMessage(message: any) {
+    const { msg_type } = message.header;
+    this.control.push(msg_type);
+    if (msg_type === 'delete_subshell_request') {
+      this.deleted.push(message.content.subshell_id);
+    }
+    const answers: { [type: string]: object } = {
+      kernel_info_request: { supported_features: this.features },
+      create_subshell_request: { status: 'ok', subshell_id: 'sub' }
+    };
+    let dispose = () => {};
+    const done = new Promise((resolve, reject) => {
+      dispose = () => reject(new Error('Canceled'));
+      if (this.features !== null) {
+        resolve({ content: answers[msg_type] ?? {} });
+      }
+    });
+    return { done, dispose };
   }
 
   reply(index: number, result: unknown) {
@@ -110,19 +128,89 @@ test('publishing stays on the main shell, however busy the kernel is', async () 
   expect(kernel.sent[0].subshell).toBeNull();
 });
 
-test('a kernel without subshells is asked on the main shell', async () => {
-  const [kernel, link] = linked('busy');
-  kernel.supportsSubshells = false;
-  void link.call('models', {}, { patience: Infinity });
-  await turn();
-  expect(kernel.sent[0].subshell).toBeNull();
+test.each([
+  ['a kernel without subshells', false, [] as string[]],
+  ['a JupyterLab without subshells', undefined, ['kernel subshells']]
+])(
+  '%s: it is asked behind the running cell, however long that takes',
+  async (_, supports, features) => {
+    const [kernel, link] = linked('busy');
+    kernel.supportsSubshells = supports;
+    kernel.features = features;
+    const answer = link.call('models', {}, { patience: 20 });
+    await new Promise(resolve => setTimeout(resolve, 60));
+    expect(kernel.sent.map(each => each.subshell)).toEqual([null]);
+    expect(kernel.control).not.toContain('create_subshell_request');
+    kernel.reply(0, { models: [] });
+    expect(await answer).toEqual({ models: [] });
+  }
+);
+
+describe('a page that is opened while a cell runs', () => {
+  beforeEach(() => jest.useFakeTimers());
+  afterEach(() => jest.useRealTimers());
+  const settle = async (milliseconds: number) => {
+    await jest.advanceTimersByTimeAsync(milliseconds);
+  };
+
+  /** A connection that has heard nothing of the kernel yet. */
+  function unheard(): [FakeKernel, KernelLink, () => void] {
+    const kernel = new FakeKernel();
+    kernel.status = 'unknown';
+    kernel.supportsSubshells = false;
+    let answer: (info: unknown) => void = () => {};
+    kernel.info = new Promise(resolve => (answer = resolve));
+    return [kernel, new KernelLink(kernel as never), () => answer({})];
+  }
+
+  it('learns that the kernel is busy, and asks it on a subshell', async () => {
+    const [kernel, link] = unheard();
+    const heard: boolean[] = [];
+    link.main.changed.connect(() => heard.push(link.main.busy));
+    const answer = link.call('models', {}, { patience: 1000 });
+    await settle(2000);
+    expect(heard).toEqual([true]);
+    expect(kernel.control).toEqual(['kernel_info_request', 'create_subshell_request']);
+    expect(kernel.sent[0].subshell).toBe('sub');
+    kernel.reply(0, { models: [] });
+    expect(await answer).toEqual({ models: [] });
+  });
+
+  it('waits for a kernel that has no subshells, and for one whose control channel is silent', async () => {
+    for (const features of [[], null]) {
+      const [kernel, link] = unheard();
+      kernel.features = features;
+      const answer = link.call('models', {}, { patience: 1000 });
+      await settle(60_000);
+      expect([link.main.busy, kernel.sent.map(each => each.subshell)]).toEqual([true, [null]]);
+      kernel.reply(0, { models: [] });
+      expect(await answer).toEqual({ models: [] });
+    }
+  });
+
+  it('hears when the cell has ended', async () => {
+    const [kernel, link] = unheard();
+    await settle(2000);
+    kernel.tell('idle', { msg_id: 'cell' });
+    expect(link.main.busy).toBe(false);
+  });
+
+  it('does not take a slow start for a cell', async () => {
+    const [, link, answer] = unheard();
+    await settle(2000);
+    expect(link.main.busy).toBe(true);
+    answer();
+    await settle(0);
+    expect(link.main.busy).toBe(false);
+  });
 });
 
 test('an answer that does not come in time is given up, with another code while a cell runs', async () => {
   const [, quiet] = linked();
   expect(await failure(quiet.call('models', {}, { patience: 5 }))).toBe('kernel_silent');
   const [kernel, busy] = linked('busy');
-  expect(await failure(busy.call('models', {}, { patience: 5 }))).toBe('kernel_busy');
+  const answer = failure(busy.call('models', {}, { patience: 5 }));
+  expect(await answer).toBe('kernel_busy');
   expect(kernel.sent[0].future.disposed).toBe(true);
 });
 

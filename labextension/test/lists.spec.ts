@@ -1,5 +1,5 @@
 import { bytes, duration, plain } from '../src/panel/amounts';
-import { found, grouped, merged, ModelDetails } from '../src/panel/groups';
+import { aliasesOf, found, grouped, merged, ModelDetails, receiptOf } from '../src/panel/groups';
 import { pace, share } from '../src/panel/progress';
 import { isTab, MOST_RUNS, PanelState } from '../src/panel/state';
 import { visible } from '../src/panel/windowing';
@@ -46,6 +46,28 @@ describe('the list of models', () => {
     expect(merged(fresh, older, one => one.id)).toEqual([
       { id: 'a', at: 2 },
       { id: 'b', at: 1 }
+    ]);
+  });
+});
+
+describe('what else a version may carry', () => {
+  it('is named by its aliases, told as a list or with what they point at', () => {
+    const named = { production: 3, stable: { version: 3 } };
+    expect(aliasesOf(model('churn', 3, { aliases: ['production'] }))).toEqual(['production']);
+    expect(aliasesOf(model('churn', 3, { aliases: named }))).toEqual(['production', 'stable']);
+    expect([aliasesOf(model('churn', 3)), aliasesOf({ aliases: null })]).toEqual([[], []]);
+    expect(found([model('churn', 3, { aliases: named })], 'stable')).toHaveLength(1);
+  });
+
+  it('shows its receipt by the fingerprint, else as it is, and never too long', () => {
+    expect(receiptOf({ receipt: 'abc' })).toBe('abc');
+    expect(receiptOf({ receipt: { sha256: 'def', rows: 3 } })).toBe('def');
+    expect(receiptOf({ receipt: { rows: 3 } })).toBe('{"rows":3}');
+    expect(receiptOf({ receipt: { text: 'x'.repeat(1000) } })).toHaveLength(401);
+    expect([receiptOf({}), receiptOf({ receipt: null }), receiptOf({ receipt: '' })]).toEqual([
+      null,
+      null,
+      null
     ]);
   });
 });

@@ -41,6 +41,6 @@ test('how far it is: rows for a scoring, epochs for a training, nothing where no
 
 test('a job is told by its model where the backend names it, else by the id', () => {
   const named = job({ model_name: 'churn', model_version: 2 });
-  expect(nameOf({ kind: 'job', job: named }, trans)).toBe('Scoring with %1 churn 2');
+  expect(nameOf({ kind: 'job', job: named }, trans)).toBe('Scoring with %1 churn/2');
   expect(nameOf({ kind: 'job', job: job({}) }, trans)).toBe('Scoring with %1 m');
 });

@@ -110,10 +110,13 @@ class NewFile:
 
     Args:
         draft: path under which it is written meanwhile.
+        naming: held while a name is looked for and taken, by all files that may want the same one: contents
+            managers do not do both in one step, and a move onto a name that was taken since overwrites.
     """
 
-    def __init__(self, contents: Contents, draft: str) -> None:
+    def __init__(self, contents: Contents, draft: str, naming: asyncio.Lock) -> None:
         self._contents = contents
+        self._naming = naming
         self._draft = draft
         self._in_chunks = isinstance(contents, LargeFileManager | AsyncLargeFileManager)
         self._waiting: list[str] = []
@@ -143,6 +146,10 @@ class NewFile:
             Problem: it cannot be written.
         """
         await self._save(-1 if self._chunks else None)
+        async with self._naming:
+            return await self._take_name(names)
+
+    async def _take_name(self, names: Callable[[int], str]) -> str:
         number = 1
         while True:
             path = names(number)

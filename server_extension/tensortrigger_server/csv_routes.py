@@ -60,7 +60,7 @@ class ScoresHandler(TensorTriggerHandler):
         scores.must_have_room()
         score = Score(source.path, model)
         contents = self.contents_manager
-        scores.start(score, lambda: scoring.run(score, order, contents, upstream))
+        scores.start(score, lambda: scoring.run(score, order, contents, upstream, scores.naming))
         self.answer({"score": score.to_dict()}, 201)
 
 

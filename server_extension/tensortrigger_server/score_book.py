@@ -23,6 +23,8 @@ class ScoreBook:
     """
 
     def __init__(self, log: Log, redact: Callable[[str], str]) -> None:
+        self.naming = asyncio.Lock()
+        """For `NewFile`: two scorings of one file end with results of different names."""
         self._log = log
         self._redact = redact
         self._scores: dict[str, Score] = {}

@@ -45,8 +45,13 @@ class Order:
     columns: dict[str, str]
 
 
-async def run(score: Score, order: Order, contents: Contents, upstream: Upstream) -> None:
+async def run(
+    score: Score, order: Order, contents: Contents, upstream: Upstream, naming: asyncio.Lock
+) -> None:
     """Do it all; ``score`` tells how far it is. Where it is cancelled, the backend's job is cancelled too.
+
+    Args:
+        naming: held while a result takes its name.
 
     Raises:
         Problem: why it failed. Nothing is left beside the file then.
@@ -54,7 +59,7 @@ async def run(score: Score, order: Order, contents: Contents, upstream: Upstream
     try:
         sent = await _submit(score, order, upstream)
         if await _wait(score, upstream):
-            await _write(score, order, contents, upstream, sent)
+            await _write(score, order, contents, upstream, naming, sent)
     except asyncio.CancelledError:
         with contextlib.suppress(Problem, TimeoutError):
             async with asyncio.timeout(LAST_WORD):
@@ -118,14 +123,17 @@ async def _wait(score: Score, upstream: Upstream) -> bool:
         pause = min(1.5 * pause, LONGEST_POLL)
 
 
-async def _write(score: Score, order: Order, contents: Contents, upstream: Upstream, sent: str) -> None:
+async def _write(
+    score: Score, order: Order, contents: Contents, upstream: Upstream, naming: asyncio.Lock, sent: str
+) -> None:
     score.state = ScoreState.WRITING
     folder, name = _split(order.source.path)
     stem, _, ending = name.rpartition(".")
     if not stem:
         stem, ending = name, "csv"
     draft = f"{folder}{stem}.{score.score_id[:8]}"
-    scored, rejected = NewFile(contents, f"{draft}.scored.part"), NewFile(contents, f"{draft}.rejects.part")
+    scored = NewFile(contents, f"{draft}.scored.part", naming)
+    rejected = NewFile(contents, f"{draft}.rejects.part", naming)
 
     def names(kind: str) -> Callable[[int], str]:
         return lambda number: f"{folder}{stem}.{kind}{'' if number == 1 else f'-{number}'}.{ending}"

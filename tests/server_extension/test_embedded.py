@@ -99,15 +99,15 @@ async def test_a_backend_that_hangs_is_ended_and_started_again(make_backend, unt
 
 
 async def test_a_backend_that_pauses_for_a_moment_is_left_alone(make_backend):
-    policy = RestartPolicy(first_delay=0.01, check_every=0.05, answer_within=0.3, missed_answers=5)
+    policy = RestartPolicy(first_delay=0.01, check_every=0.05, answer_within=0.1, missed_answers=8)
     async with make_backend(policy=policy) as backend:
         await backend.wait_ready()
         pid = backend.pid
         for _ in range(3):
             os.kill(pid, signal.SIGSTOP)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.25)
             os.kill(pid, signal.SIGCONT)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.25)
         assert (backend.pid, backend.restarts) == (pid, 0)
 
 

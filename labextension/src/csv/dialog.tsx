@@ -6,7 +6,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { IBackend } from '../client';
-import { Failure } from '../failure';
+import { Failure, asFailure } from '../failure';
 import { ModelDetails, versionName } from '../panel/groups';
 import { bytes } from '../panel/amounts';
 import { CsvPreview } from '../shapes';
@@ -90,8 +90,7 @@ function Form(props: IFormProps): JSX.Element {
   const id = React.useId();
 
   React.useEffect(() => {
-    const fail = (error: unknown) =>
-      setFailure(error instanceof Failure ? error : new Failure('unexpected', String(error)));
+    const fail = (error: unknown) => setFailure(asFailure(error));
     backend
       .ask<{ models: ModelDetails[] }>('GET', 'models?limit=200&state=ready')
       .then(answer => setModels(answer.models))

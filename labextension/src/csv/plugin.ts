@@ -8,7 +8,8 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { IActivity } from '../activity';
 import { IBackend } from '../client';
-import { Failure } from '../failure';
+import { openPanel } from '../commands';
+import { asFailure } from '../failure';
 import { IHealth } from '../health';
 import { scoringIcon } from '../icons';
 import { Score } from '../shapes';
@@ -61,7 +62,7 @@ export const csvPlugin: JupyterFrontEndPlugin<void> = {
           }
         });
       },
-      showJob: id => void app.commands.execute('tensortrigger:open-panel', { tab: 'jobs', id })
+      showJob: id => openPanel(app.commands, 'jobs', id)
     };
     const watch = async (score: Score) => {
       void activity.refresh();
@@ -110,9 +111,8 @@ export const csvPlugin: JupyterFrontEndPlugin<void> = {
           });
           void watch(begun.score);
         } catch (error) {
-          const fault = error instanceof Failure ? error : null;
-          const message = fault ? `${fault.message} ${fault.action}` : String(error);
-          void showErrorMessage(trans.__('The file cannot be scored'), message);
+          const { message, action } = asFailure(error);
+          void showErrorMessage(trans.__('The file cannot be scored'), `${message} ${action}`);
         }
       }
     });

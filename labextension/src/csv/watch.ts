@@ -4,7 +4,7 @@ import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 
 import { IBackend } from '../client';
-import { Failure } from '../failure';
+import { Failure, asFailure } from '../failure';
 import { Score } from '../shapes';
 import { tell } from './telling';
 
@@ -31,7 +31,12 @@ export async function watchScore(begun: Score, watching: Watching): Promise<Scor
     callback: (event: MouseEvent) => {
       // The notification stays, to tell how it ended.
       event.preventDefault();
-      backend.askExtension('DELETE', path).catch(() => undefined);
+      backend.askExtension('DELETE', path).catch(error => {
+        const { message, action } = asFailure(error);
+        Notification.error(trans.__('It could not be cancelled: %1', `${message} ${action}`), {
+          autoClose: 10_000
+        });
+      });
     }
   };
   const path = `csv/scores/${encodeURIComponent(begun.score_id)}`;

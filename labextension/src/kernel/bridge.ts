@@ -5,7 +5,7 @@ import { ISignal } from '@lumino/signaling';
 
 import { Failure } from '../failure';
 import { demandPython } from './language';
-import { CallOptions, KernelLink } from './link';
+import { KernelLink } from './link';
 import { Hello, Listing, Progress, Proposal, PublishRequest, Stage } from './shapes';
 
 /** Milliseconds. A listing is promised within 0.2 s; the rest is for a kernel that loads things first. */
@@ -38,18 +38,18 @@ export class KernelBridge {
   }
 
   hello(signal?: AbortSignal): Promise<Hello> {
-    return this.link.call('hello', {}, this.options(QUICK, signal));
+    return this.link.call('hello', {}, { patience: QUICK, signal });
   }
 
   models(signal?: AbortSignal): Promise<Listing> {
-    return this.link.call('models', {}, this.options(QUICK, signal));
+    return this.link.call('models', {}, { patience: QUICK, signal });
   }
 
   schema(
     of: { session: string; variable: string; identity: string; example?: string },
     signal?: AbortSignal
   ): Promise<Proposal> {
-    return this.link.call('schema', of, this.options(QUICK, signal));
+    return this.link.call('schema', of, { patience: QUICK, signal });
   }
 
   /** Saves the model before it answers, on the main thread unless an epoch's end is awaited. */
@@ -62,21 +62,15 @@ export class KernelBridge {
   }
 
   progress(publishId: string, signal?: AbortSignal): Promise<Progress> {
-    return this.link.call('progress', { publish_id: publishId }, this.options(QUICK, signal));
+    return this.link.call('progress', { publish_id: publishId }, { patience: QUICK, signal });
   }
 
   cancel(publishId: string): Promise<{ state: Stage }> {
-    return this.link.call('cancel', { publish_id: publishId }, this.options(QUICK));
+    return this.link.call('cancel', { publish_id: publishId }, { patience: QUICK });
   }
 
   dispose(): void {
     this.link.dispose();
-  }
-
-  /** A busy kernel without subshells answers when its cell has ended, however long that takes. */
-  private options(patience: number, signal?: AbortSignal): CallOptions {
-    const waits = this.link.main.busy && !this.link.answersWhenBusy;
-    return { patience: waits ? Infinity : patience, signal };
   }
 
   private readonly link: KernelLink;

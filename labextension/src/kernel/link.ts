@@ -8,9 +8,10 @@ import { Failure } from '../failure';
 import { expression } from './expression';
 import { MainShell } from './mainshell';
 import { ReplyContent, resultOf, SLOT } from './reply';
+import { Subshell } from './subshell';
 
 export interface CallOptions {
-  /** Milliseconds to wait for the answer; Infinity waits as long as the kernel lives. */
+  /** Milliseconds to wait for the answer of a kernel that can answer; Infinity waits as long as it lives. */
   patience: number;
   /** Gives up on the answer; the kernel may still do what it was asked. */
   signal?: AbortSignal;
@@ -20,10 +21,11 @@ export interface CallOptions {
 
 export class KernelLink implements IDisposable {
   constructor(private readonly kernel: Kernel.IKernelConnection) {
-    this.main = new MainShell(kernel);
+    this.main = MainShell.of(kernel);
+    this.subshell = new Subshell(kernel);
     kernel.statusChanged.connect(this.onStatus, this);
     kernel.disposed.connect(this.onGone, this);
-    this.main.replaced.connect(() => this.lose(RESTARTED()));
+    this.main.replaced.connect(this.onReplaced, this);
     this.onStatus(kernel, kernel.status);
   }
 
@@ -39,20 +41,19 @@ export class KernelLink implements IDisposable {
     return this.voiding;
   }
 
-  /** Whether a question is answered while a cell runs. */
-  get answersWhenBusy(): boolean {
-    return this.kernel.supportsSubshells === true && !this.noSubshell;
-  }
-
   /** Call one method of the bridge. Rejects with a `Failure`. */
   async call<T>(method: string, params: object, options: CallOptions): Promise<T> {
     this.check(options.signal);
-    const subshell =
-      this.main.busy && this.answersWhenBusy && !options.mainOnly ? await this.subshell() : null;
+    await this.main.heard;
     this.check(options.signal);
+    const beside = this.main.busy && !options.mainOnly;
+    const subshell = beside ? await this.subshell.id() : null;
+    this.check(options.signal);
+    // Behind a running cell the answer comes when that has ended, however long it takes.
+    const patience = this.main.busy && subshell === null ? Infinity : options.patience;
     const future = this.execute(expression(method, params), subshell);
     this.main.ignore(future.msg.header.msg_id);
-    return resultOf<T>(await this.reply(future, options));
+    return resultOf<T>(await this.reply(future, { ...options, patience }));
   }
 
   get isDisposed(): boolean {
@@ -66,13 +67,11 @@ export class KernelLink implements IDisposable {
     this.disposed = true;
     this.kernel.statusChanged.disconnect(this.onStatus, this);
     this.kernel.disposed.disconnect(this.onGone, this);
-    this.main.dispose();
+    this.main.replaced.disconnect(this.onReplaced, this);
     Signal.clearData(this);
-    void this.shell?.then(id => {
-      if (id && this.lost === null && !this.kernel.isDisposed) {
-        this.kernel.requestDeleteSubshell({ subshell_id: id }, true).done.catch(() => undefined);
-      }
-    });
+    if (this.lost === null) {
+      this.subshell.close();
+    }
   }
 
   private check(signal?: AbortSignal): void {
@@ -143,28 +142,16 @@ export class KernelLink implements IDisposable {
     });
   }
 
-  /** The id of a subshell of our own; null where the kernel gives none. */
-  private subshell(): Promise<string | null> {
-    this.shell ??= this.kernel
-      .requestCreateSubshell({}, true)
-      .done.then(reply => {
-        const content = reply?.content as { status?: string; subshell_id?: string } | undefined;
-        return content?.status === 'ok' ? (content.subshell_id ?? null) : null;
-      })
-      .catch(() => null)
-      .then(id => {
-        this.noSubshell = id === null;
-        return id;
-      });
-    return this.shell;
-  }
-
   private onStatus(_: Kernel.IKernelConnection, status: Kernel.Status): void {
     if (status === 'restarting' || status === 'autorestarting') {
       this.lose(RESTARTED());
     } else if (status === 'dead' || status === 'terminating') {
       this.lose(new Failure('kernel_dead', 'The kernel has died or was shut down.', START));
     }
+  }
+
+  private onReplaced(): void {
+    this.lose(RESTARTED());
   }
 
   private onGone(): void {
@@ -186,8 +173,7 @@ export class KernelLink implements IDisposable {
 
   private lost: Failure | null = null;
   private disposed = false;
-  private noSubshell = false;
-  private shell: Promise<string | null> | null = null;
+  private readonly subshell: Subshell;
   private readonly voiding = new Signal<KernelLink, Failure>(this);
 }
 

@@ -15,15 +15,34 @@ const BESIDE = new Set([
   'list_subshell_request'
 ]);
 
+/** Milliseconds within which an idle kernel has answered the connection's first question. */
+const FIRST_WORD = 1_500;
+
 /**
- * The state of the main shell. The connection's own `status` cannot be used: an answer on a subshell
- * makes it `idle` while a cell still runs.
+ * The state of the main shell. The connection's own `status` cannot be used: an answer on a subshell or on the
+ * control channel makes it `idle` while a cell still runs. So it is listened to from the kernel's first moment.
  */
 export class MainShell implements IDisposable {
-  constructor(private readonly kernel: Kernel.IKernelConnection) {
+  /** The one of a kernel's connection, for as long as that lives. */
+  static of(kernel: Kernel.IKernelConnection): MainShell {
+    const known = shells.get(kernel);
+    if (known && !known.isDisposed) {
+      return known;
+    }
+    const made = new MainShell(kernel);
+    shells.set(kernel, made);
+    return made;
+  }
+
+  private constructor(private readonly kernel: Kernel.IKernelConnection) {
     this.running = kernel.status === 'busy';
     kernel.iopubMessage.connect(this.onMessage, this);
+    kernel.disposed.connect(this.dispose, this);
+    this.heard = this.listen();
   }
+
+  /** Resolves, soon in any case, once `busy` can be believed. */
+  readonly heard: Promise<void>;
 
   get busy(): boolean {
     return this.running;
@@ -41,6 +60,7 @@ export class MainShell implements IDisposable {
     if (!this.disposed) {
       this.disposed = true;
       this.kernel.iopubMessage.disconnect(this.onMessage, this);
+      this.kernel.disposed.disconnect(this.dispose, this);
       Signal.clearData(this);
     }
   }
@@ -53,6 +73,39 @@ export class MainShell implements IDisposable {
   /** Leave a request of our own out of account. */
   ignore(messageId: string): void {
     this.own.add(messageId);
+  }
+
+  /**
+   * A page that is opened while a cell runs is not told so: the kernel spoke of that cell before. What can be seen is
+   * that the connection's first question, which the main shell answers, is not answered.
+   */
+  private async listen(): Promise<void> {
+    const answered = this.kernel.info.then(
+      () => true,
+      () => true
+    );
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const silent = new Promise<boolean>(resolve => {
+      timer = setTimeout(() => resolve(false), FIRST_WORD);
+    });
+    const first = await Promise.race([answered, silent]);
+    clearTimeout(timer);
+    if (!first && !this.disposed && !this.told) {
+      this.turn(true);
+      // The end of a cell is told as well, but not that of a slow start.
+      void answered.then(() => {
+        if (!this.disposed && !this.told) {
+          this.turn(false);
+        }
+      });
+    }
+  }
+
+  private turn(running: boolean): void {
+    if (running !== this.running) {
+      this.running = running;
+      this.change.emit();
+    }
   }
 
   private onMessage(_: Kernel.IKernelConnection, message: KernelMessage.IIOPubMessage): void {
@@ -82,18 +135,19 @@ export class MainShell implements IDisposable {
       return;
     }
     if (state === 'busy' || state === 'idle') {
-      const running = state === 'busy';
-      if (running !== this.running) {
-        this.running = running;
-        this.change.emit();
-      }
+      this.told = true;
+      this.turn(state === 'busy');
     }
   }
 
   private running: boolean;
+  /** Whether the main shell has told of itself. */
+  private told = false;
   private session = '';
   private disposed = false;
   private readonly replacing = new Signal<MainShell, void>(this);
   private readonly own = new Set<string>();
   private readonly change = new Signal<MainShell, void>(this);
 }
+
+const shells = new WeakMap<Kernel.IKernelConnection, MainShell>();

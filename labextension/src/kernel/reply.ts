@@ -120,7 +120,7 @@ function raised(ename: string, evalue: string): Failure {
 /** A fault as the kernel words it; loc, expected and the like are optional there. */
 function asFault(entry: unknown): Fault {
   if (typeof entry === 'object' && entry !== null && 'message' in entry) {
-    const fault = entry as Fault & { remedy?: string };
+    const fault = entry as Fault;
     return { ...fault, message: String(fault.message) };
   }
   return { message: String(entry) };

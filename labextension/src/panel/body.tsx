@@ -4,11 +4,12 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import { Message } from '@lumino/messaging';
 import * as React from 'react';
 
+import { Tab } from '../commands';
 import { Panel, PanelContext, useChanged, usePanel } from './context';
 import { Jobs } from './jobs';
 import { Models } from './models';
 import { Button } from './parts';
-import { TABS, Tab } from './state';
+import { TABS } from './state';
 import { Training } from './training';
 
 export class PanelBody extends ReactWidget {

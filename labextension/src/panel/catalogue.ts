@@ -4,14 +4,14 @@ import { Poll } from '@lumino/polling';
 import { ISignal, Signal } from '@lumino/signaling';
 
 import { IBackend } from '../client';
-import { Failure } from '../failure';
-import { asFailure } from './context';
-import { ModelDetails, merged } from './groups';
+import { Failure, asFailure } from '../failure';
+import { ModelDetails } from './groups';
+import { Pages } from './pages';
 
 const INTERVAL = 10_000;
 const PAGE = 200;
 
-interface Page {
+interface Answer {
   models: ModelDetails[];
   next_cursor: string | null;
 }
@@ -21,6 +21,15 @@ export class Catalogue {
     private readonly backend: IBackend,
     private readonly usable: () => boolean
   ) {
+    this.pages = new Pages<ModelDetails>(
+      async cursor => {
+        const path = `models?limit=${PAGE}&cursor=${encodeURIComponent(cursor)}`;
+        const { models, next_cursor } = await backend.ask<Answer>('GET', path);
+        return { entries: models, next: next_cursor };
+      },
+      model => model.model_id
+    );
+    this.pages.changed.connect(() => this.change.emit());
     this.poll = new Poll({
       name: 'tensortrigger-lab:models',
       auto: false,
@@ -30,11 +39,17 @@ export class Catalogue {
     });
   }
 
-  models: readonly ModelDetails[] = [];
   loaded = false;
-  /** Whether there are older versions than those loaded. */
-  more = false;
   failure: Failure | null = null;
+
+  get models(): readonly ModelDetails[] {
+    return this.pages.entries;
+  }
+
+  /** Whether there are older versions than those loaded. */
+  get more(): boolean {
+    return this.pages.more;
+  }
 
   get changed(): ISignal<this, void> {
     return this.change;
@@ -55,17 +70,8 @@ export class Catalogue {
   }
 
   /** The next page of older versions. */
-  async older(): Promise<void> {
-    const cursor = this.cursor;
-    const page = await this.backend.ask<Page>(
-      'GET',
-      `models?limit=${PAGE}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`
-    );
-    this.later = [...this.later, ...page.models];
-    this.cursor = page.next_cursor;
-    this.more = page.next_cursor !== null;
-    this.models = merged(this.models, page.models, model => model.model_id);
-    this.change.emit();
+  older(): Promise<void> {
+    return this.pages.next();
   }
 
   /** One version, asked for by its id where the list does not hold it. */
@@ -80,10 +86,7 @@ export class Catalogue {
 
   async remove(modelId: string): Promise<void> {
     await this.backend.ask('DELETE', `models/${encodeURIComponent(modelId)}`);
-    const others = (model: ModelDetails) => model.model_id !== modelId;
-    this.models = this.models.filter(others);
-    this.later = this.later.filter(others);
-    this.change.emit();
+    this.pages.forget(modelId);
     void this.refresh();
   }
 
@@ -92,25 +95,19 @@ export class Catalogue {
       return;
     }
     try {
-      const page = await this.backend.ask<Page>('GET', `models?limit=${PAGE}`);
-      if (this.later.length === 0) {
-        this.cursor = page.next_cursor;
-        this.more = page.next_cursor !== null;
-      }
-      this.models = merged(page.models, this.later, model => model.model_id);
+      const { models, next_cursor } = await this.backend.ask<Answer>('GET', `models?limit=${PAGE}`);
       this.loaded = true;
       this.failure = null;
+      this.pages.settle(models, next_cursor);
     } catch (error) {
       this.failure = asFailure(error);
-      throw error;
-    } finally {
       this.change.emit();
+      throw error;
     }
   }
 
+  private readonly pages: Pages<ModelDetails>;
   private readonly poll: Poll<void>;
   private readonly change = new Signal<this, void>(this);
   private watched = false;
-  private later: ModelDetails[] = [];
-  private cursor: string | null = null;
 }

@@ -113,7 +113,7 @@ export class Chart {
       scales: { x: { time: false }, y: { distr: log ? 3 : 1 } },
       axes: [
         { ...axis, size: 28, space: 44 },
-        { ...axis, size: 52 }
+        { ...axis, size: 52, values: (_, ticks) => ticks.map(shortly) }
       ],
       series: [
         {},
@@ -173,4 +173,20 @@ export class Chart {
   private shape = '';
   private lines: readonly Line[] = [];
   private look: Look | null = null;
+}
+
+const COMPACT = new Intl.NumberFormat(undefined, {
+  notation: 'compact',
+  maximumSignificantDigits: 4
+});
+
+/** A tick's value, short enough to stand beside the axis whole; empty for those that a log scale leaves out. */
+function shortly(value: number | null): string {
+  if (value === null) {
+    return '';
+  }
+  const size = Math.abs(value);
+  return value !== 0 && (size < 1e-3 || size >= 1e12)
+    ? value.toExponential(0)
+    : COMPACT.format(value);
 }

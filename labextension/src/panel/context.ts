@@ -1,16 +1,16 @@
 /** What the panel's views share, and how they notice that something changed. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
-import { ServerConnection } from '@jupyterlab/services';
 import { CommandRegistry } from '@lumino/commands';
 import { ISignal } from '@lumino/signaling';
 import * as React from 'react';
 
 import { IActivity } from '../activity';
 import { IBackend } from '../client';
-import { Failure } from '../failure';
+import { Failure, asFailure } from '../failure';
 import { IHealth } from '../health';
 import { Catalogue } from './catalogue';
+import { History } from './older';
 import { FollowerPool } from './pool';
 import { PanelState } from './state';
 
@@ -19,9 +19,9 @@ export interface PanelContext {
   health: IHealth;
   activity: IActivity;
   commands: CommandRegistry;
-  settings: ServerConnection.ISettings;
   state: PanelState;
   catalogue: Catalogue;
+  history: History;
   pool: FollowerPool;
   trans: TranslationBundle;
   /** Emits when colours may have changed. */
@@ -52,13 +52,6 @@ export function useChanged(signal: ISignal<unknown, unknown>): void {
 
 /** What failures of a whole connection are called. */
 const AWAY = ['backend_away', 'jupyter_away', 'extension_missing'];
-
-/** Any thrown value as something with a sentence. */
-export function asFailure(error: unknown): Failure {
-  return error instanceof Failure
-    ? error
-    : new Failure('unexpected', error instanceof Error ? error.message : String(error));
-}
 
 /** Run something that may fail, with its failure kept for showing and one run at a time. */
 export function useAction(): {

@@ -27,6 +27,9 @@ export function families(names: Iterable<string>): string[] {
   );
 }
 
+/** Batches that are kept of each metric; twice as many are let come together before the older half goes. */
+export const BATCHES = 50_000;
+
 interface Column {
   step: number[];
   epoch: number[];
@@ -35,7 +38,12 @@ interface Column {
 
 /** All points of one run, by metric, cheap to add to. */
 export class RunPoints {
+  /** Points that were added. */
   count = 0;
+  /** Points of the run before those that are here, which were never asked for. */
+  skipped = 0;
+  /** Whether batches were let go, because there were very many. */
+  cut = false;
   lastStep = 0;
   lastEpoch = 0;
 
@@ -56,6 +64,9 @@ export class RunPoints {
         column.step.push(point.step);
         column.epoch.push(point.epoch);
         column.value.push(point.metrics[name]);
+        if (columns === this.batches && column.step.length >= 2 * BATCHES) {
+          this.letGo(column);
+        }
       }
       this.lastStep = Math.max(this.lastStep, point.step);
       this.lastEpoch = Math.max(this.lastEpoch, point.epoch);
@@ -83,6 +94,8 @@ export class RunPoints {
   copy(): RunPoints {
     const copied = new RunPoints();
     copied.count = this.count;
+    copied.skipped = this.skipped;
+    copied.cut = this.cut;
     copied.lastStep = this.lastStep;
     copied.lastEpoch = this.lastEpoch;
     for (const kind of ['batches', 'epochs'] as const) {
@@ -95,6 +108,14 @@ export class RunPoints {
       }
     }
     return copied;
+  }
+
+  /** A run of a million batches must neither fill the page's memory nor be looked through at each drawing. */
+  private letGo(column: Column): void {
+    column.step = column.step.slice(-BATCHES);
+    column.epoch = column.epoch.slice(-BATCHES);
+    column.value = column.value.slice(-BATCHES);
+    this.cut = true;
   }
 
   private readonly batches = new Map<string, Column>();

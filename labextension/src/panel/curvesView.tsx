@@ -3,10 +3,11 @@
 import * as React from 'react';
 
 import { Run } from '../shapes';
+import { counted } from './amounts';
 import { Line, Look } from './chart';
 import { ChartBox } from './chartBox';
 import { usePanel } from './context';
-import { Axis, RunPoints, families, family, isValidation } from './curves';
+import { Axis, BATCHES, RunPoints, families, family, isValidation } from './curves';
 import { decimate } from './decimate';
 import { Button } from './parts';
 import { smooth } from './smoothing';
@@ -39,6 +40,10 @@ export function Curves(props: ICurvesProps): JSX.Element {
     count += props.points(runId)?.count ?? 0;
   }
   const shown = families(names);
+  const long = props.runIds.filter(runId => {
+    const points = props.points(runId);
+    return points !== undefined && (points.skipped > 0 || points.cut);
+  });
   const live = props.runIds.reduce((sum, runId) => sum + (pool.get(runId)?.points.count ?? 0), 0);
   const look = React.useMemo<Look>(() => ({ axis, log }), [axis, log]);
   const nameOf = (runId: string) =>
@@ -131,6 +136,15 @@ export function Curves(props: ICurvesProps): JSX.Element {
       </div>
       {[...names].some(isValidation) && (
         <p className="tt-Hint">{trans.__('Solid: training. Dashed: validation.')}</p>
+      )}
+      {long.length > 0 && (
+        <p className="tt-Hint">
+          {trans.__(
+            'Very long: of %1 every epoch is drawn, and of its steps about the latest %2.',
+            long.map(nameOf).join(', '),
+            counted(BATCHES)
+          )}
+        </p>
       )}
       {charts.length === 0 && <p className="tt-Hint">{trans.__('No points yet.')}</p>}
       {charts.map(chart => (

@@ -4,9 +4,11 @@ import { IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
 
 import { IBackend } from '../client';
+import { Failure, asFailure } from '../failure';
 import { Run, RunFrame } from '../shapes';
 import { RunPoints } from './curves';
-import { Order, Phase, RunStream } from './stream';
+import { Beginning, longRun } from './longRun';
+import { BACKEND_AWAY, KEY_REFUSED, NO_SUCH_RUN, Order, Phase, RunStream } from './stream';
 
 export class RunFollower implements IDisposable {
   constructor(
@@ -34,10 +36,44 @@ export class RunFollower implements IDisposable {
 
   /** Open the socket, unless it is open or nothing more can come. */
   start(): void {
-    if (this.disposed || this.socket || this.stream.ended) {
+    if (this.disposed || this.socket || this.beginning || this.stream.ended) {
       return;
     }
     this.forgetTimer();
+    if (this.begun) {
+      this.open();
+    } else {
+      void this.begin((this.beginning = {}));
+    }
+  }
+
+  /** Of a very long run only its epochs and its latest points are asked for. Never rejects. */
+  private async begin(mine: object): Promise<void> {
+    let first: Beginning | null;
+    try {
+      first = await longRun(this.backend, this.runId);
+    } catch (error) {
+      if (this.beginning === mine) {
+        this.beginning = null;
+        this.obey(this.stream.closed(codeOf(asFailure(error))));
+        this.change.emit();
+      }
+      return;
+    }
+    // A `stop` may have overtaken it, and another `start`.
+    if (this.beginning === mine) {
+      this.beginning = null;
+      this.begun = true;
+      if (first) {
+        this.points.skipped = first.until;
+        this.points.add(first.epochs);
+        this.stream.skip(first.until);
+      }
+      this.open();
+    }
+  }
+
+  private open(): void {
     const path = `runs/${encodeURIComponent(this.runId)}/socket?since=${this.stream.since}`;
     const socket = this.backend.socket(path);
     this.socket = socket;
@@ -61,6 +97,7 @@ export class RunFollower implements IDisposable {
   /** Close the socket while nobody looks; `start` goes on from the last point. */
   stop(): void {
     this.forgetTimer();
+    this.beginning = null;
     this.leave();
     this.stream.paused();
   }
@@ -112,6 +149,16 @@ export class RunFollower implements IDisposable {
   private readonly stream = new RunStream();
   private readonly change = new Signal<this, void>(this);
   private socket: WebSocket | null = null;
+  private beginning: object | null = null;
+  private begun = false;
   private timer: number | null = null;
   private disposed = false;
+}
+
+/** The close code with which the socket would have told the same. */
+function codeOf(failure: Failure): number {
+  if (failure.status === 404 && failure.code !== 'extension_missing') {
+    return NO_SUCH_RUN;
+  }
+  return failure.code === 'backend_refused_key' ? KEY_REFUSED : BACKEND_AWAY;
 }

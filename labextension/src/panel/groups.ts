@@ -12,7 +12,6 @@ export interface ModelDetails extends Model {
   versions?: { [name: string]: string };
   stages?: { [name: string]: number };
   report?: { faults?: { message: string; loc?: (string | number)[] }[] } | null;
-  receipt?: unknown;
 }
 
 export interface Group {
@@ -54,13 +53,29 @@ export function found(models: readonly ModelDetails[], search: string): ModelDet
       model.engine ?? '',
       model.state,
       `${model.name}/${model.version ?? ''}`,
-      ...(model.aliases ?? []),
+      ...aliasesOf(model),
       model.model_id
     ]
       .join('\n')
       .toLowerCase();
     return words.every(word => text.includes(word));
   });
+}
+
+/** The names that point at a version. */
+export function aliasesOf(model: Pick<Model, 'aliases'>): readonly string[] {
+  const { aliases } = model;
+  return Array.isArray(aliases) ? aliases : Object.keys(aliases ?? {});
+}
+
+/** A receipt in one line: its fingerprint where it has one; null where there is no receipt. */
+export function receiptOf(model: Pick<Model, 'receipt'>): string | null {
+  const { receipt } = model;
+  if (!receipt || typeof receipt === 'string') {
+    return receipt || null;
+  }
+  const text = typeof receipt.sha256 === 'string' ? receipt.sha256 : JSON.stringify(receipt);
+  return text.length > 400 ? `${text.slice(0, 400)}…` : text;
 }
 
 /** How people and requests name one version. */

@@ -21,7 +21,7 @@ interface IJobAction {
 
 /** What can be done with a job just now, the most wanted first. */
 export function useJobActions(job: Job, run: Run): IJobAction[] {
-  const { activity, backend, health, settings, state, trans } = usePanel();
+  const { activity, backend, health, state, trans } = usePanel();
   const reason = health.usable ? undefined : health.trouble;
   const name = modelOf(job);
   const post = (verb: 'cancel' | 'retry') => () =>
@@ -46,7 +46,6 @@ export function useJobActions(job: Job, run: Run): IJobAction[] {
         void run(() =>
           downloadResults(
             backend,
-            settings,
             job.job_id,
             `${name.replace('/', '-')}-${job.job_id.slice(0, 8)}.csv`
           )

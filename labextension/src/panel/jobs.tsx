@@ -5,21 +5,21 @@ import * as React from 'react';
 import { Job } from '../shapes';
 import { useAction, useChanged, usePanel } from './context';
 import { JobPage, useJobActions } from './jobPage';
-import { useOlder } from './older';
+import { usePages } from './older';
 import { Bar, Button, Empty, LongList, Notice } from './parts';
-import { active, modelOf, pace, share } from './progress';
+import { modelOf, pace, share } from './progress';
 
 const ROW = 76;
 const idOf = (job: Job) => job.job_id;
 
 export function Jobs(): JSX.Element {
-  const { activity, backend, health, state, trans } = usePanel();
+  const { activity, health, history, state, trans } = usePanel();
   useChanged(state.changed);
   useChanged(activity.changed);
   useChanged(health.changed);
   const action = useAction();
   const scrolled = React.useRef(0);
-  const { entries, more, busy, failure } = useOlder(backend, 'jobs', activity.jobs, idOf, active);
+  const { entries, more, busy, failure } = usePages(history.jobs);
 
   if (state.jobId !== null) {
     const known = entries.find(job => job.job_id === state.jobId) ?? null;

@@ -5,7 +5,7 @@ import * as React from 'react';
 
 import { bytes, counted, moment, plain } from './amounts';
 import { useAction, useChanged, usePanel } from './context';
-import { ModelDetails, versionName } from './groups';
+import { ModelDetails, aliasesOf, receiptOf, versionName } from './groups';
 import { Button, Facts, Notice } from './parts';
 import { TryIt } from './tryIt';
 
@@ -87,6 +87,7 @@ function Details(props: { model: ModelDetails }): JSX.Element {
       ? trans.__('%1 from model.predict, at most', plain(model.max_deviation))
       : null;
   const parent = model.parent;
+  const receipt = receiptOf(model);
   return (
     <>
       <Facts
@@ -97,7 +98,9 @@ function Details(props: { model: ModelDetails }): JSX.Element {
           [trans.__('Deviation'), deviation],
           [
             trans.__('Aliases'),
-            model.aliases?.length ? model.aliases.map(alias => `@${alias}`).join(', ') : null
+            aliasesOf(model)
+              .map(alias => `@${alias}`)
+              .join(', ')
           ],
           [
             trans.__('Trained from'),
@@ -115,10 +118,7 @@ function Details(props: { model: ModelDetails }): JSX.Element {
           [trans.__('Format'), model.format ?? null],
           [trans.__('Created'), moment(model.created)],
           [trans.__('Id'), <code>{model.model_id}</code>],
-          [
-            trans.__('Receipt'),
-            model.receipt ? <code>{short(JSON.stringify(model.receipt))}</code> : null
-          ]
+          [trans.__('Receipt'), receipt && <code>{receipt}</code>]
         ]}
       />
       {!!model.report?.faults?.length && (
@@ -139,8 +139,4 @@ function engineOf(model: ModelDetails): string | null {
     return null;
   }
   return model.engine_reason ? `${model.engine} (${model.engine_reason})` : model.engine;
-}
-
-function short(text: string): string {
-  return text.length > 400 ? `${text.slice(0, 400)}…` : text;
 }

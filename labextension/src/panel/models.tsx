@@ -4,7 +4,7 @@ import * as React from 'react';
 
 import { plain } from './amounts';
 import { useAction, useChanged, usePanel } from './context';
-import { Group, ModelDetails, found, grouped, versionName } from './groups';
+import { Group, ModelDetails, aliasesOf, found, grouped, versionName } from './groups';
 import { ModelPage } from './modelPage';
 import { Button, Empty, LongList, Notice } from './parts';
 
@@ -69,7 +69,7 @@ function List(props: IListProps): JSX.Element {
         <pre>{'import tensortrigger_lab as tt\ntt.publish(model, "churn")'}</pre>
         <p>
           {trans.__(
-            'Or press “Publish model” in the toolbar of a notebook that holds one in memory. It then answers at a URL and is listed here.'
+            'Or press “Publish” in the toolbar of a notebook that holds one in memory. It then answers at a URL and is listed here.'
           )}
         </p>
       </Empty>
@@ -184,9 +184,7 @@ function noteOf(model: ModelDetails, lead: string): string {
   } else if (model.engine) {
     parts.push(model.engine);
   }
-  if (model.aliases?.length) {
-    parts.push(model.aliases.map(alias => `@${alias}`).join(' '));
-  }
+  parts.push(...aliasesOf(model).map(alias => `@${alias}`));
   if (typeof model.max_deviation === 'number') {
     parts.push(`±${plain(model.max_deviation)}`);
   }

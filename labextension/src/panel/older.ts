@@ -1,85 +1,77 @@
-/** A list whose newest page others keep fresh, and whose older pages are asked for one by one. */
+/** The jobs and runs of all pages that were asked for, and the view's way to ask for more. */
 
 import * as React from 'react';
 
+import { IActivity } from '../activity';
 import { IBackend } from '../client';
-import { useAction } from './context';
-import { merged } from './groups';
+import { Failure } from '../failure';
+import { Job, Run } from '../shapes';
+import { useAction, useChanged } from './context';
+import { Page, Pages } from './pages';
+import { active } from './progress';
 
 const PAGE = 200;
 /** Milliseconds between two looks at older pages while something in them still moves. */
 const AGAIN = 5_000;
 
+/** Kept as long as the panel lives, so that a look at another tab loses nothing. */
+export interface History {
+  jobs: Pages<Job>;
+  runs: Pages<Run>;
+}
+
+export function historyOf(activity: IActivity, backend: IBackend): History {
+  const asking =
+    <T>(kind: 'jobs' | 'runs') =>
+    async (cursor: string): Promise<Page<T>> => {
+      const path = `${kind}?limit=${PAGE}&cursor=${encodeURIComponent(cursor)}`;
+      const answer = await backend.ask<{ [member: string]: unknown }>('GET', path);
+      return { entries: answer[kind] as T[], next: answer.next_cursor as string | null };
+    };
+  const history: History = {
+    jobs: new Pages<Job>(asking('jobs'), job => job.job_id, active),
+    runs: new Pages<Run>(
+      asking('runs'),
+      run => run.run_id,
+      run => run.state === 'running'
+    )
+  };
+  const settle = () => {
+    history.jobs.settle(activity.jobs, activity.olderJobs);
+    history.runs.settle(activity.runs, activity.olderRuns);
+  };
+  settle();
+  activity.changed.connect(settle);
+  return history;
+}
+
 interface IOlder<T> {
-  entries: T[];
+  entries: readonly T[];
   /** Ask for the next page; undefined where there is none. */
   more?: () => void;
   busy: boolean;
-  failure: ReturnType<typeof useAction>['failure'];
+  failure: Failure | null;
 }
 
-/**
- * @param fresh the newest page; where it is shorter than `full`, there is nothing older.
- * @param kind the route and the member of its answer.
- */
-export function useOlder<T>(
-  backend: IBackend,
-  kind: 'jobs' | 'runs',
-  fresh: readonly T[],
-  idOf: (entry: T) => string,
-  active: (entry: T) => boolean,
-  full = 100
-): IOlder<T> {
-  const [older, setOlder] = React.useState<T[]>([]);
-  const [cursor, setCursor] = React.useState<string | null | undefined>(undefined);
+export function usePages<T>(pages: Pages<T>): IOlder<T> {
+  useChanged(pages.changed);
   const { busy, failure, run } = useAction();
-
-  const page = async (from: string | null | undefined) => {
-    const tail = from ? `&cursor=${encodeURIComponent(from)}` : '';
-    const answer = await backend.ask<{ [member: string]: unknown }>(
-      'GET',
-      `${kind}?limit=${PAGE}${tail}`
-    );
-    return { entries: answer[kind] as T[], next: answer.next_cursor as string | null };
-  };
-  const more = () =>
-    run(async () => {
-      const { entries, next } = await page(cursor);
-      setOlder(before => merged(before, entries, idOf));
-      setCursor(next);
-    });
-
   // Old jobs can still run: the oldest of a thousand queued ones are the first to be done.
-  const moving = older.length > 0 && older.some(active);
-  const pages = Math.ceil(older.length / PAGE);
+  const { moving } = pages;
   React.useEffect(() => {
     if (!moving) {
       return undefined;
     }
-    const timer = window.setInterval(async () => {
-      if (document.hidden) {
-        return;
-      }
-      try {
-        let entries: T[] = [];
-        let next: string | null | undefined = undefined;
-        for (let index = 0; index < pages && next !== null; index++) {
-          const answer: { entries: T[]; next: string | null } = await page(next);
-          entries = [...entries, ...answer.entries];
-          next = answer.next;
-        }
-        setOlder(before => merged(entries, before, idOf));
-      } catch {
+    const again = () => {
+      if (!document.hidden) {
         // The banner tells that the backend is away; the next look may succeed.
+        pages.again().catch(() => undefined);
       }
-    }, AGAIN);
+    };
+    again();
+    const timer = window.setInterval(again, AGAIN);
     return () => window.clearInterval(timer);
-  }, [moving, pages, backend, kind]);
-
-  const rest = cursor !== null && (older.length > 0 || fresh.length >= full);
-  const entries = React.useMemo(
-    () => (older.length ? merged(fresh, older, idOf) : fresh.slice()),
-    [fresh, older]
-  );
-  return { entries, more: rest && !busy ? () => void more() : undefined, busy, failure };
+  }, [moving, pages]);
+  const more = pages.more && !busy ? () => void run(() => pages.next()) : undefined;
+  return { entries: pages.entries, more, busy, failure };
 }

@@ -9,14 +9,15 @@ import 'uplot/dist/uPlot.min.css';
 
 import { IActivity } from '../activity';
 import { IBackend } from '../client';
+import { OPEN_PANEL } from '../commands';
 import { IHealth } from '../health';
 import { tensorIcon } from '../icons';
 import { PanelBody } from './body';
 import { Catalogue } from './catalogue';
+import { historyOf } from './older';
 import { FollowerPool } from './pool';
 import { PanelState, isTab } from './state';
 
-export const OPEN_PANEL = 'tensortrigger:open-panel';
 const PLUGIN = 'tensortrigger-lab:panel';
 const CATEGORY = 'TensorTrigger';
 
@@ -50,9 +51,9 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       health,
       activity,
       catalogue,
+      history: historyOf(activity, backend),
       pool: new FollowerPool(backend),
       commands: app.commands,
-      settings: app.serviceManager.serverSettings,
       state,
       trans,
       themed

@@ -38,7 +38,7 @@ function Card(props: {
   listed?: Run;
   act: (work: () => Promise<void>) => Promise<void>;
 }): JSX.Element {
-  const { activity, backend, health, pool, state, trans } = usePanel();
+  const { activity, backend, health, history, pool, state, trans } = usePanel();
   useChanged(health.changed);
   const { act, place, runId } = props;
   const follower = pool.get(runId);
@@ -70,6 +70,7 @@ function Card(props: {
     if (answer.button.accept) {
       await act(async () => {
         await backend.ask('DELETE', `runs/${encodeURIComponent(runId)}`);
+        history.runs.forget(runId);
         state.chooseRuns(state.runIds.filter(id => id !== runId));
         await activity.refresh();
       });

@@ -2,7 +2,8 @@
 
 import { ISignal, Signal } from '@lumino/signaling';
 
-export type Tab = 'models' | 'jobs' | 'training';
+import { Tab } from '../commands';
+
 export const TABS: readonly Tab[] = ['models', 'jobs', 'training'];
 
 /** More curves than this in one chart cannot be told apart. */

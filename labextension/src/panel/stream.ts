@@ -51,6 +51,11 @@ export class RunStream {
     return this.phase === 'finished' || this.phase === 'gone' || this.phase === 'refused';
   }
 
+  /** Points up to this number are not wanted: the next `opened` goes on behind it. */
+  skip(to: number): void {
+    this.last = Math.max(this.last, to);
+  }
+
   /** The socket is open. */
   opened(): void {
     if (!this.ended) {

@@ -7,7 +7,7 @@ import { plain } from './amounts';
 import { useChanged, usePanel } from './context';
 import { RunPoints } from './curves';
 import { Curves } from './curvesView';
-import { useOlder } from './older';
+import { usePages } from './older';
 import { colourOf } from './palette';
 import { Button, Empty, LongList, Notice } from './parts';
 import { Pulse } from './pulse';
@@ -21,11 +21,11 @@ const active = (run: Run) => run.state === 'running';
 export const LETTERS = 'ABCDEF';
 
 export function Training(): JSX.Element {
-  const { activity, backend, health, pool, state, trans } = usePanel();
+  const { activity, health, history, pool, state, trans } = usePanel();
   useChanged(state.changed);
   useChanged(activity.changed);
   useChanged(health.changed);
-  const older = useOlder(backend, 'runs', activity.runs, idOf, active);
+  const older = usePages(history.runs);
   const runs = React.useMemo(() => runningFirst(older.entries), [older.entries]);
   const [paused, setPaused] = React.useState<Map<string, RunPoints> | null>(null);
   const [, beat] = React.useReducer((count: number) => count + 1, 0);

@@ -1,14 +1,15 @@
 /** The form that sends one row to a model and shows what it answers. */
 
-import { Clipboard, Notification } from '@jupyterlab/apputils';
+import { Notification } from '@jupyterlab/apputils';
 import * as React from 'react';
 
+import { copy as copyText } from '../clipboard';
+import { Failure, asFailure } from '../failure';
 import { plain } from './amounts';
-import { asFailure, useChanged, usePanel } from './context';
+import { useChanged, usePanel } from './context';
 import { Parsed, Wrong, bodyOfFields, bodyOfJson, curlOf, formOf, outputRows } from './form';
 import { ModelDetails } from './groups';
 import { Button, Notice } from './parts';
-import { Failure } from '../failure';
 
 type Texts = { [name: string]: string };
 
@@ -86,7 +87,7 @@ export function TryIt(props: { model: ModelDetails }): JSX.Element {
     const url = status?.url ?? '$TENSORTRIGGER_URL';
     const body = { model_id: model.model_id, ...parsed.body };
     // The embedded backend always wants a key; of another one that cannot be told from here.
-    Clipboard.copyToSystem(curlOf(url, body, status?.embedded ?? false));
+    copyText(curlOf(url, body, status?.embedded ?? false));
     Notification.info(
       trans.__('The curl line is copied. It takes a key from $TENSORTRIGGER_API_KEY.'),
       { autoClose: 4000 }

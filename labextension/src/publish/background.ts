@@ -4,9 +4,9 @@ import { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
 
+import { copy } from '../clipboard';
 import { PublishFlow } from './flow';
 import { over, PublishState } from './states';
-import { copy } from './parts';
 import { checkTold, STAGES, stateTold } from './words';
 
 interface IBackgroundOptions {

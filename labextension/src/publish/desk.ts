@@ -5,14 +5,13 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { CommandRegistry } from '@lumino/commands';
 
 import { IBackend } from '../client';
+import { openPanel } from '../commands';
 import { IHealth } from '../health';
 import { KernelBridge } from '../kernel/bridge';
 import { BackgroundNotice } from './background';
 import { PublishDialog } from './dialog';
 import { PublishFlow } from './flow';
-import { underWay } from './states';
-
-const OPEN_PANEL = 'tensortrigger:open-panel';
+import { over, underWay } from './states';
 
 /** One publishing and what shows it. */
 interface IEntry {
@@ -46,6 +45,12 @@ export class PublishDesk {
     const flow = new PublishFlow(new KernelBridge(kernel), this.backend);
     const entry: IEntry = { flow, dialog: null, notice: null };
     this.entries.set(panel, entry);
+    // A failure that nobody looks at keeps its kernel for a way back to the form, but not beyond the notebook.
+    panel.disposed.connect(() => {
+      if (over(flow.state)) {
+        flow.dispose();
+      }
+    });
     return entry;
   }
 
@@ -61,7 +66,7 @@ export class PublishDesk {
       {
         notebookOpen: () => !panel.isDisposed,
         insertCell: source => insertCell(panel, source),
-        openInPanel: modelId => this.openInPanel(modelId)
+        openInPanel: modelId => openPanel(this.commands, 'models', modelId)
       },
       panel.title.label,
       this.trans
@@ -74,9 +79,14 @@ export class PublishDesk {
         flow: entry.flow,
         trans: this.trans,
         show: () => void this.show(panel, entry),
-        openInPanel: modelId => this.openInPanel(modelId),
+        openInPanel: modelId => openPanel(this.commands, 'models', modelId),
         // It can still be shown from the notification; the notebook is free for another.
-        finished: () => this.forget(panel, entry)
+        finished: () => {
+          this.forget(panel, entry);
+          if (panel.isDisposed) {
+            entry.flow.dispose();
+          }
+        }
       });
     } else {
       this.forget(panel, entry);
@@ -87,12 +97,6 @@ export class PublishDesk {
   private forget(panel: NotebookPanel, entry: IEntry): void {
     if (this.entries.get(panel) === entry) {
       this.entries.delete(panel);
-    }
-  }
-
-  private openInPanel(modelId: string): void {
-    if (this.commands.hasCommand(OPEN_PANEL)) {
-      void this.commands.execute(OPEN_PANEL, { tab: 'models', id: modelId });
     }
   }
 

@@ -3,7 +3,7 @@
 import type { IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { Failure } from '../failure';
+import { Failure, asFailure } from '../failure';
 import { Model } from '../shapes';
 import { begin, step } from './machine';
 import { Effect, Event, over, PublishState } from './states';
@@ -170,8 +170,7 @@ export class PublishFlow implements IDisposable {
     try {
       event = then(await ask());
     } catch (error) {
-      const failure =
-        error instanceof Failure ? error : new Failure('unexpected', String(error), 'Try again.');
+      const failure = asFailure(error);
       event = failure.code === 'cancelled' ? null : otherwise(failure);
     }
     if (event) {

@@ -4,7 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { Failure, Fault } from '../failure';
-import { Model } from '../shapes';
+import { aliasesOf, receiptOf } from '../panel/groups';
 import { PublishState } from './states';
 import { checkTold, stageTold, STAGES } from './words';
 
@@ -39,15 +39,13 @@ export function Stages({ state, trans }: IOutcomeProps): JSX.Element {
 export function Ready({ state, trans }: IOutcomeProps): JSX.Element {
   const { progress } = state;
   const check = progress?.check;
-  const model = progress?.model as
-    (Model & { receipt?: { sha256?: string } | string | null }) | null | undefined;
-  const receipt = typeof model?.receipt === 'string' ? model.receipt : model?.receipt?.sha256;
+  const model = progress?.model;
   const kind = !check || check.matched === null ? 'unchecked' : check.matched ? 'good' : 'bad';
   const facts: [string, string | null | undefined][] = [
     [trans.__('Model id'), model?.model_id],
     [trans.__('Engine'), model?.engine],
-    [trans.__('Aliases'), model?.aliases?.join(', ')],
-    [trans.__('Receipt'), receipt]
+    [trans.__('Aliases'), model && aliasesOf(model).join(', ')],
+    [trans.__('Receipt'), model && receiptOf(model)]
   ];
   return (
     <>
@@ -107,8 +105,7 @@ export function Failed(props: IOutcomeProps & { failure: Failure }): JSX.Element
 }
 
 function FaultLine(props: { fault: Fault; trans: TranslationBundle }): JSX.Element {
-  const { trans } = props;
-  const fault = props.fault as Fault & { remedy?: string | null };
+  const { fault, trans } = props;
   const place = Array.isArray(fault.loc) ? fault.loc.join('.') : fault.loc;
   const known = (value: unknown) => value !== undefined && value !== null && value !== '';
   return (

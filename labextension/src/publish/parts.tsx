@@ -2,6 +2,8 @@
 
 import * as React from 'react';
 
+import { copy } from '../clipboard';
+
 interface IActionProps {
   label: string;
   onClick: () => void;
@@ -83,26 +85,4 @@ export function Copy(props: {
       }}
     />
   );
-}
-
-/** To the clipboard; where the page may not (plain HTTP), by way of a selection. */
-export function copy(text: string): void {
-  const bySelection = () => {
-    const box = document.createElement('textarea');
-    const focused = document.activeElement as HTMLElement | null;
-    box.value = text;
-    box.setAttribute('aria-hidden', 'true');
-    box.className = 'tt-Publish-clipboard';
-    // Inside of the dialog, which keeps the focus to itself.
-    (document.querySelector('.tt-PublishDialog') ?? document.body).appendChild(box);
-    box.select();
-    document.execCommand('copy');
-    box.remove();
-    focused?.focus();
-  };
-  if (navigator.clipboard) {
-    navigator.clipboard.writeText(text).catch(bySelection);
-  } else {
-    bySelection();
-  }
 }

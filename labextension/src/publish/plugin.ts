@@ -9,6 +9,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { IBackend } from '../client';
 import { IHealth } from '../health';
 import { publishIcon } from '../icons';
+import { MainShell } from '../kernel/mainshell';
 import { obstacle } from './availability';
 import { PublishDesk } from './desk';
 
@@ -61,8 +62,15 @@ export const publishPlugin: JupyterFrontEndPlugin<void> = {
 
     const notify = () => commands.notifyCommandChanged(PUBLISH);
     const follow = (_: INotebookTracker, panel: NotebookPanel) => {
-      panel.sessionContext.kernelChanged.connect(notify);
-      panel.sessionContext.ready.then(notify).catch(() => undefined);
+      const heard = () => {
+        const kernel = panel.sessionContext.session?.kernel;
+        if (kernel) {
+          MainShell.of(kernel);
+        }
+        notify();
+      };
+      panel.sessionContext.kernelChanged.connect(heard);
+      panel.sessionContext.ready.then(heard).catch(() => undefined);
     };
     tracker.forEach(panel => follow(tracker, panel));
     tracker.widgetAdded.connect(follow);

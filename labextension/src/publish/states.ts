@@ -102,6 +102,15 @@ export type Effect =
 
 export type Step = [PublishState, Effect[]];
 
+/** A step that asks for nothing. */
+export function stay(state: PublishState): Step {
+  return [state, []];
+}
+
+export function failed(state: PublishState, failure: Failure, canGoBack: boolean): Step {
+  return stay({ ...state, phase: 'failed', stopping: false, failure, canGoBack });
+}
+
 /** The model that is chosen. */
 export function chosen(state: PublishState): KernelModel | null {
   const models = state.listing?.models ?? [];

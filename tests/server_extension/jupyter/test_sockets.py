@@ -154,11 +154,11 @@ def test_why_there_is_nothing_to_see_is_told_by_the_close_code(
     assert read_all(connect(run_id)) == ([], code)
 
 
-@pytest.mark.parametrize("since", ["-1", "x", "1.5", "9" * 20, "\u0663"])
-def test_a_bad_place_to_begin_is_refused_before_the_handshake(with_backend, backend, connect, since):
-    with pytest.raises(HTTPClientError) as refused:
-        connect(params={"since": since})
-    assert refused.value.code == 400
+def test_a_bad_place_to_begin_is_refused_before_the_handshake(with_backend, backend, connect):
+    for since in ("-1", "x", "1.5", "9" * 20, "\u0663"):
+        with pytest.raises(HTTPClientError) as refused:
+            connect(params={"since": since})
+        assert (since, refused.value.code) == (since, 400)
     assert backend.seen == []
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 
 def test_a_ticket_comes_with_the_url_that_kernels_use(with_backend, backend, call):
     answer = call("POST", "tickets", {"model": "churn"})
@@ -17,13 +15,11 @@ def test_a_ticket_comes_with_the_url_that_kernels_use(with_backend, backend, cal
     assert json.loads(seen.body) == {"model": "churn", "expires_in": 300}
 
 
-@pytest.mark.parametrize(
-    "body",
-    ["", "[]", "{", "null", '{"model": 3}', '{"model": ""}', '{"model": "a", "expires_in": 9e9}', "[" * 9999],
-)
-def test_a_body_that_is_no_order_for_a_ticket_is_refused(with_backend, backend, call, body):
-    answer = call("POST", "tickets", body)
-    assert (answer.code, json.loads(answer.body)["code"]) == (400, "bad_body")
+def test_a_body_that_is_no_order_for_a_ticket_is_refused(with_backend, backend, call):
+    members = ['{"model": 3}', '{"model": ""}', '{"model": "a", "expires_in": 9e9}']
+    for body in ["", "[]", "{", "null", *members, "[" * 9999]:
+        answer = call("POST", "tickets", body)
+        assert (body, answer.code, json.loads(answer.body)["code"]) == (body, 400, "bad_body")
     assert backend.seen == []
 
 
