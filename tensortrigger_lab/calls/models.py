@@ -29,11 +29,13 @@ def publish(
     description: str,
     schema: Mapping[str, Any] | None,
     idempotency_key: str,
+    wait: bool = True,
 ) -> Call[ModelRecord]:
     """Upload a model; the record's ``state`` says whether it is ready yet.
 
     Args:
         content: the file's bytes in base64.
+        wait: whether the backend may keep the answer back for a while until the model is ready.
 
     Raises:
         ModelRefused: it cannot be accepted.
@@ -43,6 +45,8 @@ def publish(
         members["model_schema"] = schema
     members["model_content"] = content
     headers = {KEY_HEADER: idempotency_key}
+    if not wait:
+        headers["Prefer"] = "respond-async"
     answer = yield Request("POST", "/models/new", members, headers=headers, refuses_models=True)
     if isinstance(answer.get("model"), dict):
         return _noted(seen, read_member(answer, "model", ModelRecord.read))

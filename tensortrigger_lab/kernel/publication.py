@@ -166,6 +166,8 @@ class Publication:
             description=package.description,
             schema=schema,
             idempotency_key=self.publish_id,
+            # So that every stage can be shown; who holds only a ticket cannot ask again.
+            wait=way.by_ticket,
         )
         self._tell(
             remark=" ".join(f"{told.rstrip('.')}." for told in (kept, way.upload.skew) if told) or None

@@ -26,7 +26,8 @@ BASE_URL = "/user/ann/"
 """As behind JupyterHub: nothing may assume that Jupyter lives at the root."""
 
 CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
+    None,
 )
 PATIENCE = 30_000
 """Milliseconds that a slow machine may take for one step."""
@@ -77,7 +78,9 @@ class Jupyter:
         # Without its question about news, which would stand above what the tests look at.
         news = home / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
         news.mkdir(parents=True)
-        (news / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
+        (news / "notification.jupyterlab-settings").write_text(
+            '{"fetchNews": "false", "checkForUpdates": false}'
+        )
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}{BASE_URL}"
@@ -97,7 +100,11 @@ class Jupyter:
             **self.environment,
         }
         argv = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"]
-        argv += [f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0", f"--ServerApp.base_url={BASE_URL}"]
+        argv += [
+            f"--ServerApp.port={self.port}",
+            "--ServerApp.port_retries=0",
+            f"--ServerApp.base_url={BASE_URL}",
+        ]
         argv += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={self.files}"]
         argv += ["--LabApp.news_url=", *self.options]
         with self.log.open("ab") as log:
@@ -111,7 +118,8 @@ class Jupyter:
                     return
             except httpx.HTTPError:
                 pass
-            assert self.process.poll() is None and time.monotonic() < until, self.log.read_text()[-3000:]
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            assert time.monotonic() < until, self.log.read_text()[-3000:]
             time.sleep(0.1)
 
     def stop(self) -> None:
@@ -144,7 +152,11 @@ class Jupyter:
         spent = -1.0
         while True:
             backend = psutil.Process(self.wait_for_backend()["pid"])
-            forges = [child for child in backend.children(True) if "tensortrigger_backend.forge.__main__" in child.cmdline()]
+            forges = [
+                child
+                for child in backend.children(True)
+                if "tensortrigger_backend.forge.__main__" in child.cmdline()
+            ]
             now = sum(sum(forge.cpu_times()[:2]) for forge in forges)
             if forges and now == spent and now > 1:
                 return
@@ -173,7 +185,9 @@ class Jupyter:
             "import json, os\nprint(json.dumps([os.environ[f'TENSORTRIGGER_{name}'] for name in ('URL', 'API_KEY')]))"
         )
         url, key = json.loads(said)
-        return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=30)
+        return httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=30
+        )
 
     def notebook(self, name: str, *cells: str, kernel: str = "python3", language: str = "python") -> str:
         """Write a notebook with these code cells; its path."""
@@ -260,7 +274,9 @@ class Lab:
         reset = "" if workspace else "&reset"
         self.page.goto(f"{self.jupyter.url}{where}{tree}?token={TOKEN}{reset}")
         self.page.wait_for_selector("#jupyterlab-splash", state="detached")
-        self.page.wait_for_function("() => window.jupyterapp?.shell && document.querySelector('.jp-FileBrowser, .jp-NotebookPanel')")
+        self.page.wait_for_function(
+            "() => window.jupyterapp?.shell && document.querySelector('.jp-FileBrowser, .jp-NotebookPanel')"
+        )
         if path.endswith(".ipynb"):
             self.wait_for_kernel("idle")
         return self
@@ -277,7 +293,9 @@ class Lab:
 
     def wait_for_cells(self) -> None:
         """Until no cell of the notebook in front runs."""
-        self.page.locator(".jp-NotebookPanel:visible .jp-InputArea-prompt", has_text="[*]").wait_for(state="detached")
+        self.page.locator(".jp-NotebookPanel:visible .jp-InputArea-prompt", has_text="[*]").wait_for(
+            state="detached"
+        )
 
     def wait_for_kernel(self, status: str) -> None:
         self.page.wait_for_function(
@@ -309,7 +327,9 @@ class Lab:
 
     def set_theme(self, name: str) -> None:
         """Choose a theme; it goes into the settings, so who needs a certain one chooses it."""
-        self.page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
+        self.page.evaluate(
+            "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name
+        )
         light = "false" if "Dark" in name else "true"
         self.page.locator(f"body[data-jp-theme-light={light}]").wait_for(state="attached")
 
@@ -332,8 +352,10 @@ class Lab:
 
     @property
     def publish_button(self) -> Locator:
-        return self.page.locator(".jp-NotebookPanel:visible [data-jp-item-name='tensortrigger-publish'] [role=button], "
-            ".jp-NotebookPanel:visible [data-jp-item-name='tensortrigger-publish'] jp-button")
+        return self.page.locator(
+            ".jp-NotebookPanel:visible [data-jp-item-name='tensortrigger-publish'] [role=button], "
+            ".jp-NotebookPanel:visible [data-jp-item-name='tensortrigger-publish'] jp-button"
+        )
 
     @property
     def dialog(self) -> Locator:
@@ -419,7 +441,9 @@ model.fit(houses.to_numpy("float32"), price.to_numpy("float32"), epochs=2, verbo
 @pytest.fixture(scope="session")
 def houses(jupyter: Jupyter) -> str:
     """A notebook whose kernel has trained a small model and published it as `houses`; its path."""
-    path = jupyter.notebook("houses.ipynb", "print(model.predict(houses.to_numpy('float32')[:1], verbose=0)[0, 0])")
+    path = jupyter.notebook(
+        "houses.ipynb", "print(model.predict(houses.to_numpy('float32')[:1], verbose=0)[0, 0])"
+    )
     kernel = jupyter.kernel(path)
     kernel.run(HOUSES)
     kernel.run("endpoint = tt.publish(model, 'houses', example=houses)")
@@ -445,16 +469,25 @@ def a_run(jupyter: Jupyter, houses: str) -> str:
         return report_training(backend, "curves", epochs=20, steps=10)
 
 
-def report_training(backend: httpx.Client, name: str, epochs: int, steps: int, state: str | None = "succeeded") -> str:
+def report_training(
+    backend: httpx.Client, name: str, epochs: int, steps: int, state: str | None = "succeeded"
+) -> str:
     """Report a training as a notebook does; its id."""
-    run_id: str = backend.post("/runs", json={"name": name, "epochs": epochs}).raise_for_status().json()["run_id"]
+    run_id: str = (
+        backend.post("/runs", json={"name": name, "epochs": epochs}).raise_for_status().json()["run_id"]
+    )
     points: list[dict[str, Any]] = []
     for step in range(1, epochs * steps + 1):
         epoch = (step - 1) // steps + 1
         loss = 2.0 * math.exp(-3 * step / (epochs * steps)) + 0.1 * math.sin(step)
         points.append({"step": step, "epoch": epoch, "metrics": {"loss": loss, "accuracy": 1 - loss / 3}})
         if step % steps == 0:
-            metrics = {"loss": loss, "accuracy": 1 - loss / 3, "val_loss": loss + 0.1, "val_accuracy": 0.9 - loss / 3}
+            metrics = {
+                "loss": loss,
+                "accuracy": 1 - loss / 3,
+                "val_loss": loss + 0.1,
+                "val_accuracy": 0.9 - loss / 3,
+            }
             points.append({"step": step, "epoch": epoch, "kind": "epoch", "metrics": metrics})
     for first in range(0, len(points), 5000):
         part = {"first": first, "points": points[first : first + 5000]}

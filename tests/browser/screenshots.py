@@ -11,24 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.browser.conftest import Jupyter, Kernel, Lab
+    from tests.browser.conftest import Jupyter, Lab
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 LARGEST = 200_000
 """Bytes of one picture."""
 
-MODEL = """\
-network = keras.Sequential(
-    [
-        keras.Input((X.shape[1],)),
-        normalize,
-        keras.layers.Dense(32, activation="relu"),
-        keras.layers.Dense(1, activation="sigmoid", name="malignant"),
-    ]
-)
-network.compile(keras.optimizers.Adam(0.01), loss="binary_crossentropy", metrics=["accuracy"])"""
 DATA = """\
 import keras
 from sklearn.datasets import load_breast_cancer
@@ -37,20 +25,38 @@ import tensortrigger_lab as tt
 
 patients = load_breast_cancer(as_frame=True)
 X, y = patients.data.iloc[:, :8], patients.target == 0
+rows, malignant = X.to_numpy("float32"), y.to_numpy()
 normalize = keras.layers.Normalization()
-normalize.adapt(X.to_numpy("float32"))"""
+normalize.adapt(rows)"""
+MODEL = """\
+network = keras.Sequential([
+    keras.Input((8,)),
+    normalize,
+    keras.layers.Dense(32, activation="relu"),
+    keras.layers.Dense(1, activation="sigmoid"),
+])
+network.compile(
+    keras.optimizers.Adam(0.01),
+    loss="binary_crossentropy",
+    metrics=["accuracy"],
+)"""
 FIT = """\
 history = network.fit(
-    X.to_numpy("float32"), y.to_numpy(), validation_split=0.2, epochs=30, verbose=0,
-    callbacks=[tt.callback("tumours, rate 0.01")],
+    rows, malignant, validation_split=0.2,
+    epochs=30, batch_size=64, verbose=0,
+    callbacks=[tt.callback("rate 0.01")],
 )"""
 OTHERS = """
-for rate in (0.001, 0.05):
+for rate in (0.0005, 0.1):
     keras.utils.set_random_seed(3)
-    other = keras.models.clone_model(network)
+    layers = [keras.layers.Dense(32, activation="relu"), keras.layers.Dense(1, activation="sigmoid")]
+    other = keras.Sequential([keras.Input((8,)), normalize, *layers])
     other.compile(keras.optimizers.Adam(rate), loss="binary_crossentropy", metrics=["accuracy"])
-    other.fit(X.to_numpy("float32"), y.to_numpy(), validation_split=0.2, epochs=30, verbose=0,
-        callbacks=[tt.callback(f"tumours, rate {rate}")])
+    other.fit(rows, malignant, validation_split=0.2, epochs=30, batch_size=64, verbose=0,
+        callbacks=[tt.callback(f"rate {rate}")])
+layers = [keras.layers.Dense(64, activation="relu"), keras.layers.Dense(1, activation="sigmoid")]
+network = keras.Sequential([keras.Input((8,)), normalize, *layers])
+network.compile(keras.optimizers.Adam(0.002), loss="binary_crossentropy", metrics=["accuracy"])
 """
 
 
@@ -97,14 +103,15 @@ def test_pictures(lab: Lab, jupyter: Jupyter, notebook: str) -> None:
     lab.open_panel("training")
     for box in lab.panel.get_by_role("list", name="Trainings").get_by_role("checkbox").all():
         box.check()
-    lab.add_cell(FIT.replace("30", "400").replace("rate 0.01", "live"))
-    lab.panel.get_by_role("checkbox", name="tumours, live, running").check()
-    lab.page.wait_for_timeout(6000)
+    lab.add_cell(FIT.replace("epochs=30", "epochs=400").replace("rate 0.01", "wider layers"))
+    lab.panel.get_by_role("checkbox", name="wider layers, running").check()
+    lab.page.get_by_text("wider layers runs: epoch 2").wait_for()
     keep(lab, "panel-training.png")
     lab.command("notebook:interrupt-kernel")
     lab.wait_for_cells()
+    lab.command("notebook:delete-cell")
 
-    kernel.run("X.to_csv('patients.csv', index=False)\nX.rename(columns=str.title).head(40).to_csv('clinic.csv')")
+    kernel.run("X.rename(columns=str.title).round(2).head(40).to_csv('clinic.csv', index_label='Patient')")
     lab.open_panel("jobs")
     lab.command("tensortrigger:score-csv", path="clinic.csv")
     lab.page.locator(".tt-CsvDialog").get_by_label("mean radius").wait_for()
@@ -116,7 +123,7 @@ def test_pictures(lab: Lab, jupyter: Jupyter, notebook: str) -> None:
         "tensor/train",
         {
             "model": "tumours",
-            "epochs": 2000,
+            "epochs": 10_000,
             "input_vectors": [list(row.values())] * 64,
             "output_vectors": [[1]] * 64,
             "name": "nightly",
@@ -126,6 +133,7 @@ def test_pictures(lab: Lab, jupyter: Jupyter, notebook: str) -> None:
     lab.page.wait_for_timeout(3000)
     keep(lab, "panel-jobs.png")
     lab.panel.get_by_role("button", name="Cancel").first.click()
+    lab.page.get_by_role("button", name="Hide notification").click()
     lab.set_theme("JupyterLab Dark")
     lab.open_panel("training")
     keep(lab, "dark.png")

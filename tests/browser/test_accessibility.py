@@ -45,7 +45,9 @@ def test_nothing_serious_is_found_in_the_panel(themed: Lab, jupyter: Jupyter, a_
     lab.panel.get_by_role("heading", name="Answer").wait_for()
     found += findings(lab, ".tt-PanelBody")
     lab.open_panel("jobs")
-    lab.panel.get_by_role("listitem").or_(lab.panel.get_by_role("heading", name="No jobs yet")).first.wait_for()
+    lab.panel.get_by_role("listitem").or_(
+        lab.panel.get_by_role("heading", name="No jobs yet")
+    ).first.wait_for()
     found += findings(lab, ".tt-PanelBody")
     lab.open_panel("training", id=a_run)
     lab.panel.get_by_role("figure").first.wait_for()
@@ -87,8 +89,10 @@ def test_the_panel_is_dark_where_the_theme_is_and_the_charts_as_well(
     bright, drawn = lab.panel.evaluate(background), canvas.screenshot()
     lab.set_theme("JupyterLab Dark")
     dark = lab.panel.evaluate(background)
-    assert sum(int(part) for part in dark[4:-1].split(",")[:3]) < 200 < sum(
-        int(part) for part in bright[4:-1].split(",")[:3]
+    assert (
+        sum(int(part) for part in dark[4:-1].split(",")[:3])
+        < 200
+        < sum(int(part) for part in bright[4:-1].split(",")[:3])
     )
     lab.page.wait_for_timeout(200)
     assert canvas.screenshot() != drawn

@@ -34,7 +34,9 @@ def test_the_panel_says_that_the_backend_is_away_and_is_fresh_again_when_it_is_b
     status = jupyter.wait_for_backend()
     os.kill(status["pid"], signal.SIGSTOP)
     try:
-        lab.page.evaluate("() => window.jupyterapp.commands.execute('tensortrigger:open-panel', {tab: 'models'})")
+        lab.page.evaluate(
+            "() => window.jupyterapp.commands.execute('tensortrigger:open-panel', {tab: 'models'})"
+        )
         panel.locator(".tt-Banner").wait_for()
     finally:
         os.kill(status["pid"], signal.SIGCONT)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Jupyter, Kernel, Lab
+    from tests.browser.conftest import Jupyter, Lab
 
 
 @pytest.fixture

@@ -42,7 +42,9 @@ def test_a_file_is_scored_by_its_context_menu_and_the_result_lies_beside_it(
     assert "about 90" in rejects or "area" in rejects
 
     lab.page.get_by_role("button", name="Rejected rows").click()
-    lab.panel.get_by_role("region", name="Rejected rows").get_by_role("cell", name="'about 90' is not").wait_for()
+    lab.panel.get_by_role("region", name="Rejected rows").get_by_role(
+        "cell", name="'about 90' is not"
+    ).wait_for()
 
     # Once more: the first result stays as it is.
     lab.command("tensortrigger:score-csv", path="street.csv")

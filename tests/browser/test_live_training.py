@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
 
-    from tests.browser.conftest import Jupyter, Kernel, Lab
+    from tests.browser.conftest import Jupyter, Lab
 
 FIT = """
 import pathlib, time
@@ -69,7 +69,9 @@ def test_the_curves_grow_while_fit_runs_and_in_a_second_tab_as_well(
     assert points(lab.panel, "live") == points(other.panel, "live") == run["step"]
 
 
-def test_a_training_in_the_backend_is_watched_in_the_same_way(lab: Lab, jupyter: Jupyter, houses: str) -> None:
+def test_a_training_in_the_backend_is_watched_in_the_same_way(
+    lab: Lab, jupyter: Jupyter, houses: str
+) -> None:
     lab.open().open_panel("training")
     rows = [[50.0 + row, 1.0 + row % 7] for row in range(64)]
     begun = jupyter.backend(
@@ -87,7 +89,9 @@ def test_a_training_in_the_backend_is_watched_in_the_same_way(lab: Lab, jupyter:
     lab.panel.get_by_role("checkbox", name=re.compile("^in the backend, running")).check()
 
     def runs() -> bool:
-        return bool(jupyter.backend("GET", f"jobs/{begun['job_id']}")["job"]["state"] in ("queued", "running"))
+        return bool(
+            jupyter.backend("GET", f"jobs/{begun['job_id']}")["job"]["state"] in ("queued", "running")
+        )
 
     lab.panel.get_by_role("figure").first.wait_for()
     assert len(growing_counts(lab, "in the backend", runs, 3)) == 3

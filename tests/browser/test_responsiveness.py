@@ -27,7 +27,9 @@ def many_jobs(jupyter: Jupyter, houses: str) -> Iterator[None]:
     """A scored file, a thousand times: as rows of the backend's own table."""
     (jupyter.files / "one.csv").write_text("area,rooms\n100,3\n")
     body = {"path": "one.csv", "model": "houses/1", "columns": {"area": "area", "rooms": "rooms"}}
-    begun = jupyter.client.post("tensortrigger-lab/api/csv/scores", json=body).raise_for_status().json()["score"]
+    begun = (
+        jupyter.client.post("tensortrigger-lab/api/csv/scores", json=body).raise_for_status().json()["score"]
+    )
     until = time.monotonic() + 60
     while begun["state"] not in ("succeeded", "failed") and time.monotonic() < until:
         time.sleep(0.1)
@@ -39,9 +41,12 @@ def many_jobs(jupyter: Jupyter, houses: str) -> Iterator[None]:
         for number in range(JOBS):
             for table in ("jobs", "partitions"):
                 columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-                values = [f"'copy{number:028d}'" if column == "job_id" else f'"{column}"' for column in columns]
+                values = [
+                    f"'copy{number:028d}'" if column == "job_id" else f'"{column}"' for column in columns
+                ]
                 connection.execute(
-                    f"INSERT INTO {table} SELECT {', '.join(values)} FROM {table} WHERE job_id = ?", [begun["job_id"]]
+                    f"INSERT INTO {table} SELECT {', '.join(values)} FROM {table} WHERE job_id = ?",
+                    [begun["job_id"]],
                 )
     assert len(jupyter.backend("GET", "jobs?limit=200")["jobs"]) > len(before)
     yield

@@ -9,6 +9,8 @@ export interface Hello {
   has_key: boolean;
   keras: boolean;
   training: boolean;
+  /** What to update where the kernel's package and the backend do not fit; null where they do. */
+  skew?: string | null;
 }
 
 export interface KernelModel {
@@ -100,5 +102,7 @@ export interface Progress {
   cell: string | null;
   error: KernelFault | null;
   command: string | null;
+  /** What else is worth knowing, as the names that were kept from the version before. */
+  remark?: string | null;
   seconds: number;
 }

@@ -139,6 +139,7 @@ export function FormView(props: IFormProps): JSX.Element {
               {health.trouble}
             </div>
           )}
+          {state.hello?.skew && <p>{state.hello.skew}</p>}
           {health.trouble && state.hello?.has_key && state.hello.url && (
             <div className="tt-Publish-hint">
               {trans.__(

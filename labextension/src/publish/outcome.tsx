@@ -64,6 +64,7 @@ export function Ready({ state, trans }: IOutcomeProps): JSX.Element {
           )}
         </p>
       )}
+      {progress?.remark && <p>{progress.remark}</p>}
       <dl className="tt-Publish-facts">
         {facts
           .filter(([, value]) => value)
