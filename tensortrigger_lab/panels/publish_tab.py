@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,7 @@ class PublishTab:
         before = self.model.value
         fill(self.model, models, lambda entry: before is not None and entry["variable"] == before["variable"])
         tables = [(f"{entry['variable']} {_shape(entry)}", entry["variable"]) for entry in found["examples"]]
-        table = self.example.value
+        table = self.example.value or _likely_example(self.model.value, found["examples"])
         fill(self.example, [("none: do not check the answers", ""), *tables], lambda name: name == table)
         self._chosen()
         if not models:
@@ -121,6 +121,18 @@ class PublishTab:
             self.publish.disabled = True
             self.publish.tooltip = "One is being published."
             self.wake()
+
+
+def _likely_example(model: Mapping[str, Any] | None, examples: Sequence[Mapping[str, Any]]) -> str | None:
+    """The first table whose rows have the shape that the model's one input reads; None where there is none."""
+    if model is None or len(model["inputs"]) != 1:
+        return None
+    wanted = model["inputs"][0]["shape"][1:]
+    for example in examples:
+        row = example["shape"][1:]
+        if len(row) == len(wanted) and all(w is None or w == r for w, r in zip(wanted, row, strict=True)):
+            return str(example["variable"])
+    return None
 
 
 def _model_label(entry: dict[str, Any]) -> str:

@@ -30,7 +30,8 @@ class LinearModel:
     """Stands for a Keras model: y = a + b."""
 
     built = compiled = True
-    name, inputs, outputs, input_shape = "sequential", [], [], (None, 2)
+    name, outputs, input_shape = "sequential", [], (None, 2)
+    inputs = (SimpleNamespace(name="numbers", dtype="float32", shape=(None, 2)),)
 
     def count_params(self) -> int:
         return 3
@@ -155,7 +156,7 @@ def test_a_model_is_published_and_checked_by_a_click(
     api.on("POST", "/tensor/run/batch", {"output": [[3.0], [7.0]]})
     api.on("POST", "/tensor/run", {"output": [[3.0], [7.0]]})
     tab = seen(open_panel(), 0)
-    tab.example.value = "rows"
+    assert tab.example.value == "rows", "the table that fits the model is proposed"
     began = time.monotonic()
     tab.publish.click()
     assert time.monotonic() - began < 1.0
