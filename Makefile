@@ -69,8 +69,9 @@ check: $(STAMP) ## Lint, check types and import layers
 	@if command -v node >/dev/null; then cd labextension && PATH="$(abspath $(BIN)):$$PATH" jlpm --silent lint; \
 	else echo "No Node: the lab extension is not linted." >&2; fi
 
-bench: $(STAMP) ## Measure serving against a naive app, and what watching a fit costs it
+bench: $(STAMP) ## Measure serving, serving beside a training, and watching a fit
 	$(BIN)/python benchmarks/serve.py
+	$(BIN)/python benchmarks/serve_while_training.py
 	$(BIN)/python benchmarks/callback_overhead.py
 
 clean: ## Remove the environment and caches

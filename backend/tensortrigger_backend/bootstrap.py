@@ -27,6 +27,7 @@ from tensortrigger_backend.adapters.sql.job_store import SqlJobStore
 from tensortrigger_backend.adapters.sql.key_store import SqlKeyStore
 from tensortrigger_backend.adapters.sql.model_store import SqlModelStore
 from tensortrigger_backend.adapters.sql.run_store import SqlRunStore
+from tensortrigger_backend.adapters.sql.training_store import SqlTrainingStore
 from tensortrigger_backend.adapters.trainer_process import TrainerProcess
 from tensortrigger_backend.services.core import Core
 from tensortrigger_backend.services.gatekeeper import Gatekeeper
@@ -130,6 +131,7 @@ class Backend:
         self._trainer = TrainingWorker(
             presence.worker,
             jobs,
+            SqlTrainingStore(database),
             models,
             runs,
             blobs,

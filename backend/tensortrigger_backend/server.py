@@ -22,6 +22,8 @@ BACKLOG = 2048
 GRACE = 20
 """Seconds for requests in work when the server stops."""
 KEEP_ALIVE = 75
+SWITCH_SECONDS = 0.001
+"""How long another thread may keep the interpreter while a request waits for it; Python's own 5 ms are a stall."""
 
 
 def listen(settings: Settings, descriptor: int | None) -> socket.socket:
@@ -54,6 +56,7 @@ def url_of(listener: socket.socket) -> str:
 
 def run(settings: Settings, backend: Backend, listener: socket.socket, exit_with_parent: bool) -> None:
     """Serve until SIGINT or SIGTERM; with ``exit_with_parent`` also until standard input ends."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     own = (*LOOPBACK_HOSTS, str(listener.getsockname()[0]))
     allowed = settings.allowed_hosts or (own if is_loopback(listener) else ())
     hosts = frozenset(name.lower() for name in allowed) or None

@@ -9,6 +9,7 @@ model.onnx             the graph, where ONNX Runtime is the engine
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -130,6 +131,19 @@ def read_member(artifact: Path, name: str) -> bytes:
     try:
         with zipfile.ZipFile(artifact) as archive:
             return archive.read(name)
+    except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise Unavailable("The servable is damaged or missing; publish the model again.") from error
+
+
+def copy_member(artifact: Path, name: str, target: Path) -> None:
+    """Write one member to ``target``, block by block: weights may be larger than memory has room for.
+
+    Raises:
+        Unavailable: it is damaged or missing.
+    """
+    try:
+        with zipfile.ZipFile(artifact) as archive, archive.open(name) as member, target.open("wb") as copy:
+            shutil.copyfileobj(member, copy, 1 << 20)
     except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
         raise Unavailable("The servable is damaged or missing; publish the model again.") from error
 

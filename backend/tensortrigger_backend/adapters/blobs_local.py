@@ -51,6 +51,18 @@ class LocalBlobs:
         finally:
             writer.abort()
 
+    def keep(self, key: str, path: Path) -> tuple[str, int]:
+        """See ``BlobStore.keep``."""
+        writer = self.writer(key)
+        try:
+            with path.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    writer.write(block)
+            writer.commit()
+        finally:
+            writer.abort()
+        return writer.sha256, writer.size
+
     def open(self, key: str) -> BinaryIO:
         """See ``BlobStore.open``."""
         try:

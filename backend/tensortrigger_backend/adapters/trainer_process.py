@@ -15,9 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from tensortrigger_backend.adapters.artifact_file import (
     CONFIG,
     WEIGHTS,
+    copy_member,
     member_names,
     read_manifest,
     read_member,
@@ -64,7 +67,7 @@ class TrainerSession:
         """What the child tells, as it happens; the last is ``Trained``."""
         try:
             while (line := self._child.stdout.readline(_LINE_LIMIT)).endswith(b"\n"):
-                event = self._understood(json.loads(line))
+                event = self._understood(msgspec.json.decode(line))
                 if event is not None:
                     yield event
                 if isinstance(event, Trained):
@@ -193,8 +196,8 @@ class TrainerProcess:
             home = Path(tempfile.mkdtemp(prefix="trainer-", dir=self._scratch))
             try:
                 # The child gets these two members and nothing else of the version.
-                (home / "config.json").write_bytes(read_member(artifact, CONFIG))
-                (home / "weights.safetensors").write_bytes(read_member(artifact, WEIGHTS))
+                copy_member(artifact, CONFIG, home / "config.json")
+                copy_member(artifact, WEIGHTS, home / "weights.safetensors")
                 order = {
                     "home": str(home),
                     "points": str(points),

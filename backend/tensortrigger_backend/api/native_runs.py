@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Final
 
 import msgspec
@@ -20,8 +19,8 @@ from tensortrigger_backend.api.event_streams import (
     wants_events,
 )
 from tensortrigger_backend.api.feeds import Feeds
-from tensortrigger_backend.api.reading import LARGE, idempotency, json_object
-from tensortrigger_backend.api.run_json import decoded, describe_run, json_bytes
+from tensortrigger_backend.api.reading import idempotency, json_object, json_value
+from tensortrigger_backend.api.run_json import describe_run
 from tensortrigger_backend.api.shapes import (
     PROBLEMS,
     MessageAnswer,
@@ -35,7 +34,6 @@ from tensortrigger_backend.api.shapes import (
     takes,
 )
 from tensortrigger_backend.domain.access import Scope
-from tensortrigger_backend.domain.errors import Unavailable
 from tensortrigger_backend.domain.run_messages import MAX_COUNT, read_batch, read_plan
 from tensortrigger_backend.domain.runs import PointKind, Run, RunState
 from tensortrigger_backend.ports.runs import RunPoints
@@ -85,19 +83,12 @@ async def start(request: Request, core: CoreOf, caller: Caller) -> Response:
 async def record(request: Request, core: CoreOf, caller: Caller, run_id: str) -> Response:
     """Tell points, an end, or a sign of life. With `first` a message may be sent again."""
     caller.must(Scope.PUBLISH)
-    body = await json_bytes(request, MAX_MESSAGE)
+    message, _ = await json_value(request, MAX_MESSAGE)
 
     def take() -> Run:
-        return core.runs.record(caller.owner, run_id, read_batch(decoded(body), core.runs.now()))
+        return core.runs.record(caller.owner, run_id, read_batch(message, core.runs.now()))
 
-    if len(body) <= LARGE:
-        run = await run_in_threadpool(take)
-    else:
-        gate: asyncio.Semaphore = request.app.state.large_bodies
-        if gate.locked():
-            raise Unavailable("Too many large requests are being read.", retry_after=2.0)
-        async with gate:
-            run = await run_in_threadpool(take)
+    run = await run_in_threadpool(take)
     return _json({"http_code": 200, "run_id": run_id, "last_seq": run.last_seq, "state": str(run.state)})
 
 

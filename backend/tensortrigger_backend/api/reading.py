@@ -57,7 +57,15 @@ async def json_object(request: Request, limit: int) -> dict[str, Any]:
 
 
 async def sized_json_object(request: Request, limit: int) -> tuple[dict[str, Any], int]:
-    """A JSON object from the body, and how many bytes it was.
+    """A JSON object from the body, and how many bytes it was; raises as ``json_value``, and where it is none."""
+    members, size = await json_value(request, limit)
+    if not isinstance(members, dict):
+        raise _malformed("json_type", "The body must be a JSON object.")
+    return members, size
+
+
+async def json_value(request: Request, limit: int) -> tuple[Any, int]:
+    """Whatever JSON the body holds, and how many bytes it was.
 
     A web page of another origin cannot send this content type without asking first, so demanding it keeps
     such pages from using a backend that listens on loopback without keys.
@@ -65,7 +73,7 @@ async def sized_json_object(request: Request, limit: int) -> tuple[dict[str, Any
     Raises:
         UnsupportedMedia: the content type is not JSON.
         PayloadTooLarge: as ``stream``.
-        InvalidInput: not JSON, not an object, or nested too deep.
+        InvalidInput: not JSON, or nested too deep.
         Unavailable: too many large bodies are being read at once.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -73,34 +81,30 @@ async def sized_json_object(request: Request, limit: int) -> tuple[dict[str, Any
         raise UnsupportedMedia(f"Send Content-Type: application/json, not {media_type[:80] or 'none'!r}.")
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) <= LARGE:
-        return await _read_object(request, limit)
+        return await _read(request, limit)
     gate: asyncio.Semaphore = request.app.state.large_bodies
     if gate.locked():
         raise Unavailable("Too many large requests are being read.", retry_after=2.0)
     async with gate:
-        return await _read_object(request, limit)
+        return await _read(request, limit)
 
 
-async def _read_object(request: Request, limit: int) -> tuple[dict[str, Any], int]:
+async def _read(request: Request, limit: int) -> tuple[Any, int]:
     body = bytearray()
     async for chunk in stream(request, limit):
         body += chunk
     if len(body) > HEAVY:
-        return await asyncio.to_thread(parse_object, body), len(body)
-    return parse_object(body), len(body)
+        return await asyncio.to_thread(_parsed, body), len(body)
+    return _parsed(body), len(body)
 
 
-def parse_object(body: bytes | bytearray) -> dict[str, Any]:
-    """A JSON object from bytes. Raises InvalidInput."""
+def _parsed(body: bytearray) -> Any:
     try:
-        members = msgspec.json.decode(body)
+        return msgspec.json.decode(body)
     except RecursionError:
         raise _malformed("json_depth", "The JSON is nested too deep.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _malformed("json", f"The body is not valid JSON: {error}.") from None
-    if not isinstance(members, dict):
-        raise _malformed("json_type", "The body must be a JSON object.")
-    return members
 
 
 def known_members(members: dict[str, Any], *names: str) -> None:
@@ -199,4 +203,4 @@ def idempotency(request: Request, *told: str) -> Idempotency | None:
 
 
 def _malformed(code: str, message: str) -> InvalidInput:
-    return InvalidInput.of(Fault(("body",), code, message, "a JSON object"))
+    return InvalidInput.of(Fault(("body",), code, message, "JSON"))

@@ -92,10 +92,11 @@ class _Reader:
         value = self._body.get(name)
         if value is None:
             return None
-        if not isinstance(value, str) or not 0 < len(value.strip()) <= TITLE_LIMIT:
-            expected = f"a string of 1 to {TITLE_LIMIT} characters"
+        fits = isinstance(value, str) and 0 < len(value.strip()) <= TITLE_LIMIT and value.isprintable()
+        if not fits:
+            expected = f"a string of 1 to {TITLE_LIMIT} printable characters"
             return self._wrong(name, f"{name} must be {expected}.", expected, None)
-        return value.strip()
+        return str(value).strip()
 
     def listed(self, name: str, among: Mapping[str, str]) -> str | None:
         value = self._body.get(name)
@@ -109,6 +110,9 @@ class _Reader:
         return found
 
     def _wrong(self, name: str, message: str, expected: str, instead: Value) -> Value:
-        shown = repr(self._body[name])[:80]
+        given = self._body[name]
+        # Python refuses to write thousands of digits.
+        huge = isinstance(given, int) and abs(given) >= 10**30
+        shown = "a number of more than 30 digits" if huge else repr(given)[:80]
         self._faults.append(Fault((name,), name, message, expected, shown))
         return instead

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -137,8 +137,20 @@ def _labels(
     if faults:
         raise InvalidInput.of(*faults[:FAULT_LIMIT])
     plain = tuple(Field(name) for name in names or [f"{spec.name}_{place}" for place in range(width)])
-    matrix = VectorSchema(plain).vectors(vectors, (LABELS,))
+    try:
+        matrix = VectorSchema(plain).vectors(vectors, (LABELS,))
+    except InvalidInput as error:
+        raise InvalidInput.of(*(_of_label(fault, width) for fault in error.faults)) from None
     return (np.array(matrix, np.float32),), (False,)
+
+
+def _of_label(fault: Fault, width: int) -> Fault:
+    """A fault of a vector in the words of labels, which may be bare numbers too."""
+    if fault.code != "vector_type":
+        return fault
+    expected = "a number, or a list or object of 1" if width == 1 else f"a list or object of {width} numbers"
+    message = f"Row {fault.row}: the output vector must be {expected}."
+    return replace(fault, message=message, expected=expected)
 
 
 def _classes(numbers: Sequence[Any], width: int) -> npt.NDArray[np.int32]:

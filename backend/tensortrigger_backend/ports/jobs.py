@@ -65,19 +65,6 @@ class JobStore(Protocol):
         False when the part came too late; nothing of it counts then.
         """
 
-    def advance(self, claim: Claim, trained: Mapping[str, Any], saved: bool, now: float) -> bool:
-        """Tell how far a training has come, only where the fence still matches and the job still runs.
-
-        Args:
-            saved: it can go on from there, so that attempts are counted anew.
-
-        Returns:
-            False when it came too late: stop.
-        """
-
-    def complete(self, claim: Claim, trained: Mapping[str, Any], now: float) -> bool:
-        """Succeed with a training's result: partition and job in one update, where ``advance`` would be taken."""
-
     def hand_back(self, claim: Claim, now: float) -> None:
         """Queue the partition again for whoever comes next; this attempt does not count."""
 
@@ -105,9 +92,6 @@ class JobStore(Protocol):
 
     def complete_unfinished(self) -> list[str]:
         """Running jobs all of whose partitions are done: their last worker died between commit and finish."""
-
-    def unheard(self) -> list[Job]:
-        """Trainings that have ended while their run reads as if they still ran."""
 
     def abandon(self, workers: Sequence[str]) -> int:
         """End the leases of workers that are known to be dead. How many."""

@@ -61,6 +61,9 @@ class BlobStore(Protocol):
     def put(self, key: str, data: bytes) -> None:
         """Write at once; the same key again replaces it whole."""
 
+    def keep(self, key: str, path: Path) -> tuple[str, int]:
+        """Copy a file in, however large, block by block; its SHA-256 and size."""
+
     def open(self, key: str) -> BinaryIO:
         """Raises NotFound."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from tensortrigger_backend.domain.jobs import Claim, Job
 from tensortrigger_backend.domain.runs import Point
 from tensortrigger_backend.domain.training import TrainingFacts, TrainingPlan
 from tensortrigger_backend.domain.training_points import TrainingPoints
@@ -95,6 +96,26 @@ class Trainer(Protocol):
         Raises:
             Unavailable: given up, or the child could not be started.
         """
+
+
+class TrainingStore(Protocol):
+    """How far trainings have come; who works on them is the ``JobStore``'s affair."""
+
+    def advance(self, claim: Claim, trained: Mapping[str, Any], saved: bool, now: float) -> bool:
+        """Tell how far a training has come, only where the fence still matches and the job still runs.
+
+        Args:
+            saved: it can go on from there, so that attempts are counted anew.
+
+        Returns:
+            False when it came too late: stop.
+        """
+
+    def complete(self, claim: Claim, trained: Mapping[str, Any], now: float) -> bool:
+        """Succeed with a training's result: partition and job in one update, where ``advance`` would be taken."""
+
+    def unheard(self) -> list[Job]:
+        """Trainings that have ended while their run reads as if they still ran."""
 
 
 class PointFormat(Protocol):

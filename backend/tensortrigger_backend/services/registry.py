@@ -152,22 +152,14 @@ class Registry:
             self._blobs.delete([version.source_key])
         return stored, stored.model_id == model_id
 
-    def adopt(
-        self, model_id: str, parent: ModelVersion, job_id: str, content: Iterable[bytes]
-    ) -> ModelVersion:
+    def adopt(self, model_id: str, parent: ModelVersion, job_id: str, made: Path) -> ModelVersion:
         """Store what a training made of a version, for the forge to judge as it would judge an upload.
 
         Safe to repeat: the version of that id is found, whatever state it is in.
         """
         assert parent.version is not None
         key = f"models/{model_id}/source"
-        writer = self._blobs.writer(key)
-        try:
-            for chunk in content:
-                writer.write(chunk)
-            writer.commit()
-        finally:
-            writer.abort()
+        sha256, size = self._blobs.keep(key, made)
         return self._models.add(
             ModelVersion(
                 model_id=model_id,
@@ -178,8 +170,8 @@ class Registry:
                 description=parent.description,
                 state=VersionState.RECEIVED,
                 source_key=key,
-                source_sha256=writer.sha256,
-                size=writer.size,
+                source_sha256=sha256,
+                size=size,
                 created=self._clock(),
                 schema=parent.schema,
                 parent=Parent(parent.model_id, parent.version, job_id),
@@ -212,16 +204,9 @@ class Registry:
                 self._models.refuse(model_id, verdict)
                 return self._models.get(model_id, None)
             key = f"models/{model_id}/servable"
-            writer = self._blobs.writer(key)
-            try:
-                with target.open("rb") as stream:
-                    while chunk := stream.read(1 << 20):
-                        writer.write(chunk)
-                writer.commit()
-            finally:
-                writer.abort()
+            sha256, _ = self._blobs.keep(key, target)
         try:
-            return self._models.make_ready(model_id, verdict, key, writer.sha256)
+            return self._models.make_ready(model_id, verdict, key, sha256)
         except NotFound:
             self._blobs.delete([key])
             raise

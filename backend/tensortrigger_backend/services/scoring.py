@@ -13,7 +13,13 @@ import numpy.typing as npt
 
 from tensortrigger_backend.domain.access import Principal, Scope
 from tensortrigger_backend.domain.csv_rows import CsvSplitter
-from tensortrigger_backend.domain.errors import Fault, InvalidInput, InvalidJobState, PayloadTooLarge
+from tensortrigger_backend.domain.errors import (
+    Fault,
+    InvalidInput,
+    InvalidJobState,
+    NotFound,
+    PayloadTooLarge,
+)
 from tensortrigger_backend.domain.jobs import Job, JobKind, JobState, Reject, Slice
 from tensortrigger_backend.domain.models import ModelVersion
 from tensortrigger_backend.ports.jobs import JobStore, PartFormat
@@ -184,8 +190,18 @@ class Scoring:
         return job
 
     def upload(self, principal: Principal, job_id: str) -> BinaryIO:
-        """The uploaded bytes; the caller closes the stream."""
-        return self._blobs.open(self.find(principal, job_id).upload_key)
+        """The uploaded bytes; the caller closes the stream.
+
+        Raises:
+            NotFound: there is no such job, or it is a training that has ended.
+        """
+        job = self.find(principal, job_id)
+        try:
+            return self._blobs.open(job.upload_key)
+        except NotFound:
+            if job.kind is not JobKind.TRAIN:
+                raise
+            raise NotFound("The points of a training are kept only until it has ended.") from None
 
     def results(self, principal: Principal, job_id: str) -> Iterator[ScoredPart]:
         """Scored rows in row order, part by part.

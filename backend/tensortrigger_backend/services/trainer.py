@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
@@ -27,11 +28,11 @@ from tensortrigger_backend.domain.runs import RunState
 from tensortrigger_backend.domain.training_jobs import TrainingOrder
 from tensortrigger_backend.ports.jobs import JobStore
 from tensortrigger_backend.ports.storage import BlobStore, ModelStore
-from tensortrigger_backend.ports.training import Trainer, TrainingSession
+from tensortrigger_backend.ports.training import Trainer, TrainingSession, TrainingStore
 from tensortrigger_backend.services.publishing import PublishLine
 from tensortrigger_backend.services.registry import Registry
 from tensortrigger_backend.services.runs import Runs
-from tensortrigger_backend.services.training import checkpoints_of, open_run
+from tensortrigger_backend.services.training import files_of, open_run
 from tensortrigger_backend.services.training_follower import Follower
 from tensortrigger_backend.services.worker import Heartbeat, LostClaim
 
@@ -61,6 +62,7 @@ class TrainingWorker:
         self,
         name: str,
         jobs: JobStore,
+        trainings: TrainingStore,
         models: ModelStore,
         runs: Runs,
         blobs: BlobStore,
@@ -75,6 +77,7 @@ class TrainingWorker:
     ) -> None:
         self._name = name
         self._jobs = jobs
+        self._trainings = trainings
         self._models = models
         self._runs = runs
         self._blobs = blobs
@@ -134,7 +137,7 @@ class TrainingWorker:
 
     def settle(self) -> None:
         """Bring in order what trainings left whose process died at their end. Safe to repeat."""
-        for job in self._jobs.unheard():
+        for job in self._trainings.unheard():
             self._settle_one(job)
 
     def _settle_one(self, job: Job) -> None:
@@ -145,14 +148,17 @@ class TrainingWorker:
             self._registry.withdraw(TrainingOrder.from_dict(job.training).new_model_id)
         if job.state is not JobState.FAILED:
             # A failed one may be tried again, and then goes on from there.
-            self._blobs.delete(self._blobs.keys(checkpoints_of(job.job_id)))
-        open_run(self._runs, job)
-        self._runs.close(job.owner, job.job_id, RunState(str(job.state)), job.error)
+            self._blobs.delete(self._blobs.keys(files_of(job.job_id)))
+        # Whoever deleted the run of an ended training does not get it back.
+        with contextlib.suppress(NotFound):
+            self._runs.close(job.owner, job.job_id, RunState(str(job.state)), job.error)
 
     def _work(self, claim: Claim, heartbeat: Heartbeat) -> None:
         assert claim.training is not None
         order = TrainingOrder.from_dict(claim.training)
-        follower = Follower(claim, self._jobs, self._runs, self._blobs, self._clock, heartbeat)
+        # Found, unless whoever took the order died before there was one.
+        open_run(self._runs, self._jobs.get(claim.job_id, claim.owner))
+        follower = Follower(claim, self._trainings, self._runs, self._blobs, self._clock, heartbeat)
         if not self._made(order.new_model_id):
             self._train(claim, order, heartbeat, follower)
         version = self._published(order.new_model_id, heartbeat)
@@ -169,7 +175,7 @@ class TrainingWorker:
             step=order.plan.epochs * order.plan.steps_per_epoch,
             result={"model_id": version.model_id, "name": version.name, "version": version.version},
         )
-        if not self._jobs.complete(claim, trained.to_dict(), self._clock()):
+        if not self._trainings.complete(claim, trained.to_dict(), self._clock()):
             raise LostClaim
         log.info("training.succeeded", job_id=claim.job_id, model_id=version.model_id)
 
@@ -208,7 +214,7 @@ class TrainingWorker:
                         made = follower.follow(session)
                         if made is not None:
                             heartbeat.check()
-                            self._registry.adopt(order.new_model_id, parent, claim.job_id, _blocks(made))
+                            self._registry.adopt(order.new_model_id, parent, claim.job_id, made)
                             return
                 except Unavailable:
                     # A child that was killed on purpose says nothing of why.
@@ -251,9 +257,3 @@ class TrainingWorker:
             except (Unavailable, NotInstalled):
                 # The line is full, or has given the upload up and said so in the version itself.
                 time.sleep(WAIT_SECONDS)
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            yield block

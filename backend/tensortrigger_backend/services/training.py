@@ -102,7 +102,7 @@ class Training:
         self, version: ModelVersion, order: TrainingOrder, data: bytes, idempotency: Idempotency | None
     ) -> tuple[Job, bool]:
         now, job_id = self._clock(), secrets.token_hex(16)
-        key = f"jobs/{job_id}/points"
+        key = f"{files_of(job_id)}/points"
         self._blobs.put(key, data)
         job = Job(
             job_id=job_id,
@@ -135,14 +135,15 @@ class Training:
     def cancel(self, principal: Principal, job_id: str) -> Job:
         """Cancel unless final already, its version too if that is just being made; safe to repeat."""
         principal.must(Scope.JOBS)
+        before = self._jobs.get(job_id, principal.owner)
         job = self._jobs.cancel(job_id, principal.owner, self._clock())
         self._interrupt(job_id)
-        if job.state is JobState.CANCELLED:
+        if job.state is JobState.CANCELLED and not before.state.final:
             assert job.training is not None
             open_run(self._runs, job)
             self._runs.close(job.owner, job_id, RunState.CANCELLED)
             self._registry.withdraw(TrainingOrder.from_dict(job.training).new_model_id)
-            self._blobs.delete(self._blobs.keys(checkpoints_of(job_id)))
+            self._blobs.delete(self._blobs.keys(files_of(job_id)))
         return job
 
     def retry(self, principal: Principal, job_id: str) -> Job:
@@ -163,9 +164,9 @@ class Training:
             return self._trainer.facts(artifact)
 
 
-def checkpoints_of(job_id: str) -> str:
-    """Below which keys a training's checkpoints lie."""
-    return f"jobs/{job_id}/checkpoints"
+def files_of(job_id: str) -> str:
+    """Below which keys a training's points and checkpoints lie, for as long as it may still need them."""
+    return f"jobs/{job_id}"
 
 
 def open_run(runs: Runs, job: Job) -> None:

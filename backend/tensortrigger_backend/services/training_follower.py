@@ -13,15 +13,16 @@ from tensortrigger_backend.domain.errors import Conflict, NotFound, Unavailable
 from tensortrigger_backend.domain.jobs import Claim
 from tensortrigger_backend.domain.runs import Point, PointKind, Run
 from tensortrigger_backend.domain.training_jobs import Trained
-from tensortrigger_backend.ports.jobs import JobStore
 from tensortrigger_backend.ports.storage import BlobStore
-from tensortrigger_backend.ports.training import Saved, Told, TrainingSession
+from tensortrigger_backend.ports.training import Saved, Told, TrainingSession, TrainingStore
 from tensortrigger_backend.ports.training import Trained as ModelMade
 from tensortrigger_backend.services.runs import Runs
-from tensortrigger_backend.services.training import checkpoints_of
+from tensortrigger_backend.services.training import files_of
 from tensortrigger_backend.services.worker import Heartbeat, LostClaim
 
-ADVANCE_SECONDS: Final = 0.5
+EPOCH_SECONDS: Final = 0.25
+"""Between two updates of the job for epochs that ended, at least: as often as its watchers are told."""
+ADVANCE_SECONDS: Final = 1.0
 """Between two updates of the job within an epoch, at least."""
 TAIL: Final = 1000
 """Points among which the latest epoch is looked for first."""
@@ -37,21 +38,21 @@ class Follower:
     def __init__(
         self,
         claim: Claim,
-        jobs: JobStore,
+        trainings: TrainingStore,
         runs: Runs,
         blobs: BlobStore,
         clock: Callable[[], float],
         heartbeat: Heartbeat,
     ) -> None:
         self._claim = claim
-        self._jobs = jobs
+        self._trainings = trainings
         self._runs = runs
         self._blobs = blobs
         self._clock = clock
         self._heartbeat = heartbeat
         self._seen_step = self._seen_epoch = 0
         self._since: tuple[float, int] | None = None
-        self._advanced = 0.0
+        self._advanced = self._advanced_epoch = 0.0
         self._local = Path()
         self.trained = Trained.from_dict(claim.trained) if claim.trained is not None else Trained()
 
@@ -111,7 +112,12 @@ class Follower:
             except Conflict:
                 # The run has ended, so the job has; or it is full, which ends no training.
                 self._heartbeat.verify()
-        if done or time.monotonic() - self._advanced >= ADVANCE_SECONDS:
+        # Each update is a transaction in the process that serves, so tiny epochs share one.
+        moment = time.monotonic()
+        epoch_due = done > 0 and moment - self._advanced_epoch >= EPOCH_SECONDS
+        if epoch_due or moment - self._advanced >= ADVANCE_SECONDS:
+            if epoch_due:
+                self._advanced_epoch = moment
             self._advance(saved=False)
 
     def _is_new(self, point: Point) -> bool:
@@ -126,9 +132,9 @@ class Follower:
         return point.step > self._seen_step
 
     def _keep(self, saved: Saved) -> None:
-        key = f"{checkpoints_of(self._claim.job_id)}/{saved.epoch:06d}-{self._claim.fence}"
+        key = f"{files_of(self._claim.job_id)}/checkpoints/{saved.epoch:06d}-{self._claim.fence}"
         before = self.trained.checkpoint
-        self._blobs.put(key, saved.path.read_bytes())
+        self._blobs.keep(key, saved.path)
         self.trained = replace(
             self.trained,
             checkpoint=key,
@@ -147,7 +153,7 @@ class Follower:
 
     def _advance(self, saved: bool) -> None:
         self._advanced = time.monotonic()
-        if not self._jobs.advance(self._claim, self.trained.to_dict(), saved, self._clock()):
+        if not self._trainings.advance(self._claim, self.trained.to_dict(), saved, self._clock()):
             raise LostClaim
 
 

@@ -19,7 +19,7 @@ import traceback
 from pathlib import Path
 from typing import Any, Final
 
-TELL_SECONDS: Final = 0.1
+TELL_SECONDS: Final = 0.2
 """Points are told together, at most so often."""
 
 

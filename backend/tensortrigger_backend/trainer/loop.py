@@ -31,7 +31,7 @@ SPARE_AFTER: Final = 20_000
 SPARE_SECONDS: Final = 1.0
 """After so many points of batches they come no more often than this: a run holds a million points."""
 MOST_BATCH_POINTS: Final = 800_000
-SAVE_SECONDS: Final = 0.25
+SAVE_SECONDS: Final = 1.0
 SAVE_SHARE: Final = 4
 """Between two checkpoints there are at least so many seconds, and so many times what writing the last one took."""
 

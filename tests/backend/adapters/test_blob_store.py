@@ -29,6 +29,16 @@ def test_a_blob_appears_with_its_commit_and_whole(blobs: BlobStore) -> None:
     assert blobs.keys("models") == ["models/m1/source"]
 
 
+def test_a_file_is_kept_as_it_is_and_stays_with_its_owner(blobs: BlobStore, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.write_bytes(b"block" * 500_000)
+    assert blobs.keep("models/m1/servable", made) == (
+        hashlib.sha256(made.read_bytes()).hexdigest(),
+        2_500_000,
+    )
+    assert blobs.read("models/m1/servable") == made.read_bytes()
+
+
 def test_an_aborted_blob_leaves_nothing(blobs: BlobStore, tmp_path: Path) -> None:
     writer = blobs.writer("jobs/j1/upload")
     writer.write(b"x" * 100_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,7 +33,6 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        self.started = time.perf_counter()
         argv = [sys.executable, "-m", "tensortrigger_backend", "serve", "--data-dir", str(self.data_dir)]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TENSORTRIGGER_")}
         with self.log.open("ab") as log:
@@ -45,7 +45,6 @@ class Server:
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()
         assert line.startswith("TensorTrigger backend ready at http://"), self.log.read_text()[-2000:]
-        self.ready_after = time.perf_counter() - self.started
         self.url = line.split()[-1]
         self.client = httpx.Client(base_url=self.url, timeout=60)
 
@@ -109,6 +108,25 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
             return server
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def published_data(
+    start_server: Callable[..., Server], models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Path]:
+    """Gives data folders in which ``churn``, of three inputs and no schema, is published already.
+
+    They are copies of one that a server left, so that a server of a test's own need not start TensorFlow.
+    """
+    template = start_server()
+    answer = template.publish(models / "churn.h5", "churn")
+    assert answer.status_code == 201, answer.text
+    assert template.stop() == 0
+
+    def copy() -> Path:
+        return shutil.copytree(template.data_dir, tmp_path_factory.mktemp("published"), dirs_exist_ok=True)
+
+    return copy
 
 
 @pytest.fixture(scope="session")

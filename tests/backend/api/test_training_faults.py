@@ -17,11 +17,9 @@ LABELS = [float(row % 2) for row in range(COUNT)]
 
 
 @pytest.fixture(scope="module")
-def shop(start_server: Callable[..., Any], models: Path) -> Any:
+def shop(start_server: Callable[..., Any], published_data: Callable[[], Path]) -> Any:
     """A server of these tests' own, with a published model; its log tells of failures, as they are wanted."""
-    server = start_server(log_level="error", publish_wait="120")
-    assert server.publish(models / "churn.h5", "churn").status_code == 201
-    return server
+    return start_server(data_dir=published_data(), log_level="error", publish_wait="120")
 
 
 def ordered(server: Any, **options: Any) -> str:
@@ -78,7 +76,7 @@ def test_a_cancelled_training_leaves_at_once_and_makes_no_version(shop: Any) -> 
     assert len(versions(shop)) == 1
     until = time.monotonic() + 5
     folder = shop.data_dir / "blobs" / "jobs" / job_id
-    while [path.name for path in folder.iterdir()] != ["points"]:
+    while folder.exists():
         assert time.monotonic() < until, list(folder.rglob("*"))
         time.sleep(0.05)
     assert shop.client.post(f"/jobs/{job_id}/cancel").json()["job"]["state"] == "cancelled"
@@ -125,5 +123,5 @@ def test_a_training_goes_on_after_its_child_and_then_its_server_was_killed(shop:
     assert steps == sorted(set(steps))
     made = [model for model in versions(shop) if model["parent"]]
     assert [(model["version"], model["parent"]["job_id"]) for model in made] == [(2, job_id)]
-    assert [path.name for path in (shop.data_dir / "blobs" / "jobs" / job_id).iterdir()] == ["points"]
+    assert not (shop.data_dir / "blobs" / "jobs" / job_id).exists()
     assert shop.stop() == 0

@@ -18,6 +18,7 @@ import pytest
 from tensortrigger_backend.adapters.points_file import NpzPoints, read_points
 from tensortrigger_backend.adapters.queue_memory import MemoryQueue
 from tensortrigger_backend.adapters.sql.run_store import SqlRunStore
+from tensortrigger_backend.adapters.sql.training_store import SqlTrainingStore
 from tensortrigger_backend.domain.access import EVERYTHING, Principal, Scope
 from tensortrigger_backend.domain.errors import (
     Conflict,
@@ -219,6 +220,7 @@ class School:
         self.working = TrainingWorker(
             name,
             Interrupted(self.line.jobs, before),
+            Interrupted(SqlTrainingStore(self.line.database), before),
             self.line.models,
             Interrupted(self.runs, before),
             Interrupted(self.line.blobs, before),
@@ -271,7 +273,7 @@ class School:
             EPOCHS * STEPS,
         )
         self.told_once(job)
-        assert self.line.blobs.keys(f"jobs/{job.job_id}") == [f"jobs/{job.job_id}/points"]
+        assert self.line.blobs.keys(f"jobs/{job.job_id}") == []
         assert self.runs.find("ann", job.job_id).state is RunState.SUCCEEDED
 
     def told_once(self, job: Job) -> None:
@@ -384,7 +386,7 @@ def test_a_model_that_the_forge_refuses_fails_its_training_and_leaves_no_version
     assert page.items == ()
 
 
-@pytest.mark.parametrize("at", ["append", "advance", "adopt", "complete", "put"])
+@pytest.mark.parametrize("at", ["append", "advance", "adopt", "complete", "keep"])
 def test_a_training_cancelled_at_any_moment_makes_no_version(school: School, at: str) -> None:
     job = school.order()
 
@@ -396,7 +398,7 @@ def test_a_training_cancelled_at_any_moment_makes_no_version(school: School, at:
     assert school.line.state(job).state is JobState.CANCELLED
     assert school.runs.find("ann", job.job_id).state is RunState.CANCELLED
     assert school.made(job) == []
-    assert school.line.blobs.keys(f"jobs/{job.job_id}") == [f"jobs/{job.job_id}/points"]
+    assert school.line.blobs.keys(f"jobs/{job.job_id}") == []
 
 
 def test_a_server_that_stops_hands_its_training_back_and_no_attempt_is_lost(school: School) -> None:
@@ -456,6 +458,43 @@ def test_a_training_whose_run_was_not_told_of_its_end_is_set_right(school: Schoo
     assert school.runs.find("ann", job.job_id).state is RunState.RUNNING
     school.recovery().look_after()
     assert school.runs.find("ann", job.job_id).state is RunState.CANCELLED
+
+
+def test_an_order_whose_taker_died_before_its_run_was_there_is_worked_on(school: School) -> None:
+    job = school.order()
+    school.runs.close("ann", job.job_id, RunState.CANCELLED)
+    school.runs.remove("ann", job.job_id)
+    school.work(school.worker())
+    school.everything_is_there_once(job)
+
+
+def test_a_deleted_run_stays_deleted_when_its_training_is_cancelled_again(school: School) -> None:
+    job = _cancelled(school)
+    school.runs.remove("ann", job.job_id)
+    assert school.training().cancel(ANN, job.job_id).state is JobState.CANCELLED
+    school.work(school.worker())
+    school.recovery().look_after()
+    with pytest.raises(NotFound):
+        school.runs.find("ann", job.job_id)
+
+
+def test_the_points_of_a_failed_training_stay_until_it_was_tried_again(school: School) -> None:
+    def diverge(epoch: int, _: LearningNothing) -> None:
+        if epoch == 2:
+            raise InvalidInput("The loss became NaN in epoch 2.")
+
+    school.child.at = diverge
+    job = school.order()
+    school.work(school.worker())
+    folder = f"jobs/{job.job_id}"
+    assert [key.partition("/checkpoints/")[0] for key in school.line.blobs.keys(folder)] == [
+        folder,
+        f"{folder}/points",
+    ]
+    school.child.at = lambda epoch, _: None
+    school.training().retry(ANN, job.job_id)
+    school.work(school.worker())
+    school.everything_is_there_once(job)
 
 
 def test_scoring_workers_get_no_trainings(school: School) -> None:

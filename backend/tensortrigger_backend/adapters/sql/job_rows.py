@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -22,29 +23,50 @@ def job_of(connection: Connection, job_id: str, owner: str | None = None) -> Job
     Raises:
         NotFound: there is none of this owner (None: of anybody).
     """
-    row = connection.execute(select(jobs).where(jobs.c.job_id == job_id)).one_or_none()
-    if row is None or (owner is not None and row.owner != owner):
+    found = jobs_of(connection, [job_id])
+    if not found or (owner is not None and found[0].owner != owner):
         raise NotFound(f"There is no job {job_id[:80]!r}.")
-    of_job = partitions.c.job_id == job_id
+    return found[0]
+
+
+def jobs_of(connection: Connection, job_ids: Sequence[str]) -> list[Job]:
+    """Those of these jobs that there are, in the order asked for; three queries, however many jobs."""
+    rows = {row.job_id: row for row in connection.execute(select(jobs).where(jobs.c.job_id.in_(job_ids)))}
     done = partitions.c.state == str(PartitionState.DONE)
-    sums = connection.execute(
+    sums = (
         select(
+            partitions.c.job_id,
             func.count().label("total"),
             func.coalesce(func.sum(partitions.c.claims), 0).label("attempts"),
             func.count().filter(done).label("done"),
             func.coalesce(func.sum(partitions.c.rows).filter(done), 0).label("rows_done"),
             func.coalesce(func.sum(partitions.c.rows_rejected).filter(done), 0).label("rejected"),
             func.max(partitions.c.committed).filter(done).label("latest"),
-        ).where(of_job)
-    ).one()
-    rate = None
-    if sums.latest is not None:
-        recent = connection.execute(
-            select(
-                func.sum(partitions.c.rows).label("rows"), func.min(partitions.c.claimed).label("since")
-            ).where(of_job, done, partitions.c.committed > sums.latest - RATE_WINDOW)
-        ).one()
-        rate = float(recent.rows) / max(sums.latest - recent.since, 1e-3)
+        )
+        .where(partitions.c.job_id.in_(job_ids))
+        .group_by(partitions.c.job_id)
+    )
+    by_job = {row.job_id: row for row in connection.execute(sums)}
+    latest = sums.subquery()
+    recent = (
+        select(
+            partitions.c.job_id,
+            func.sum(partitions.c.rows).label("rows"),
+            func.min(partitions.c.claimed).label("since"),
+        )
+        .join(latest, latest.c.job_id == partitions.c.job_id)
+        .where(done, partitions.c.committed > latest.c.latest - RATE_WINDOW)
+        .group_by(partitions.c.job_id)
+    )
+    rates = {
+        row.job_id: float(row.rows) / max(by_job[row.job_id].latest - row.since, 1e-3)
+        for row in connection.execute(recent)
+    }
+    return [_job(rows[job_id], by_job.get(job_id), rates.get(job_id)) for job_id in job_ids if job_id in rows]
+
+
+def _job(row: Row[Any], sums: Row[Any] | None, rate: float | None) -> Job:
+    """A job of its row; ``sums`` is None where it has no partitions."""
     return Job(
         job_id=row.job_id,
         owner=row.owner,
@@ -61,11 +83,11 @@ def job_of(connection: Connection, job_id: str, owner: str | None = None) -> Job
         started=row.started,
         finished=row.finished,
         error=row.error,
-        rows_done=int(sums.rows_done),
-        rows_rejected=int(sums.rejected),
-        partitions_total=sums.total,
-        partitions_done=sums.done,
-        attempts=int(sums.attempts),
+        rows_done=int(sums.rows_done) if sums else 0,
+        rows_rejected=int(sums.rejected) if sums else 0,
+        partitions_total=sums.total if sums else 0,
+        partitions_done=sums.done if sums else 0,
+        attempts=int(sums.attempts) if sums else 0,
         rate=rate,
         kind=JobKind(row.kind),
         model_name=row.model_name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
@@ -10,8 +10,18 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select, upda
 from tensortrigger_backend.adapters.sql.cursors import after_cursor, encode_cursor
 from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.idempotency import find, remember
-from tensortrigger_backend.adapters.sql.job_rows import job_of, slice_of
-from tensortrigger_backend.adapters.sql.tables import jobs, outbox, partitions, runs
+from tensortrigger_backend.adapters.sql.job_rows import job_of, jobs_of, slice_of
+from tensortrigger_backend.adapters.sql.lease_conditions import (
+    CLAIMED,
+    DONE,
+    FAILED,
+    OPEN,
+    QUEUED,
+    holds,
+    is_partition,
+    job_open,
+)
+from tensortrigger_backend.adapters.sql.tables import jobs, outbox, partitions
 from tensortrigger_backend.domain.errors import InvalidJobState
 from tensortrigger_backend.domain.jobs import (
     MAX_ATTEMPTS,
@@ -20,15 +30,12 @@ from tensortrigger_backend.domain.jobs import (
     JobKind,
     JobState,
     Part,
-    PartitionState,
     Slice,
     WakeUp,
 )
 from tensortrigger_backend.ports.storage import Idempotency, Page
 
 _KIND = "job"
-_OPEN = (str(JobState.QUEUED), str(JobState.RUNNING))
-_QUEUED, _CLAIMED, _DONE, _FAILED = (str(state) for state in PartitionState)
 
 
 class SqlJobStore:
@@ -80,7 +87,7 @@ class SqlJobStore:
                             "first_row": slice_.first_row,
                             "rows": slice_.rows,
                             "first_line": slice_.first_line,
-                            "state": _QUEUED,
+                            "state": QUEUED,
                             "attempts": 0,
                             "claims": 0,
                             "fence": 0,
@@ -119,7 +126,7 @@ class SqlJobStore:
         query = query.order_by(jobs.c.created.desc(), jobs.c.job_id.desc()).limit(limit + 1)
         with self._database.read() as connection:
             rows = connection.execute(query).all()
-            items = tuple(job_of(connection, row.job_id) for row in rows[:limit])
+            items = tuple(jobs_of(connection, [row.job_id for row in rows[:limit]]))
         last = rows[limit - 1] if len(rows) > limit else None
         return Page(items, encode_cursor(last.created, last.job_id) if last else None)
 
@@ -145,20 +152,24 @@ class SqlJobStore:
     def claim(self, wake_up: WakeUp, worker: str, now: float, lease: float) -> Claim | None:
         """See ``JobStore.claim``."""
         free = or_(
-            partitions.c.state == _QUEUED,
-            and_(partitions.c.state == _CLAIMED, partitions.c.lease_until < now),
+            partitions.c.state == QUEUED,
+            and_(partitions.c.state == CLAIMED, partitions.c.lease_until < now),
         )
         with self._database.write() as connection:
             job = connection.execute(
-                select(jobs).where(jobs.c.job_id == wake_up.job_id, jobs.c.state.in_(_OPEN))
+                select(jobs).where(jobs.c.job_id == wake_up.job_id, jobs.c.state.in_(OPEN))
             ).one_or_none()
             if job is None:
                 return None
             row = connection.execute(
                 update(partitions)
-                .where(_is(wake_up.job_id, wake_up.partition), free, partitions.c.attempts < MAX_ATTEMPTS)
+                .where(
+                    is_partition(wake_up.job_id, wake_up.partition),
+                    free,
+                    partitions.c.attempts < MAX_ATTEMPTS,
+                )
                 .values(
-                    state=_CLAIMED,
+                    state=CLAIMED,
                     worker=worker,
                     lease_until=now + lease,
                     claimed=now,
@@ -195,9 +206,7 @@ class SqlJobStore:
         """See ``JobStore.renew``."""
         with self._database.write() as connection:
             renewed = connection.execute(
-                update(partitions)
-                .where(_holds(claim), _job_open(claim.job_id))
-                .values(lease_until=now + lease)
+                update(partitions).where(holds(claim), job_open(claim.job_id)).values(lease_until=now + lease)
             )
             return renewed.rowcount == 1
 
@@ -206,9 +215,9 @@ class SqlJobStore:
         with self._database.write() as connection:
             committed = connection.execute(
                 update(partitions)
-                .where(_holds(claim), _job_open(claim.job_id))
+                .where(holds(claim), job_open(claim.job_id))
                 .values(
-                    state=_DONE,
+                    state=DONE,
                     lease_until=None,
                     committed=now,
                     results_key=part.results_key,
@@ -224,48 +233,14 @@ class SqlJobStore:
             _touch(connection, claim.job_id, now)
             return True
 
-    def advance(self, claim: Claim, trained: Mapping[str, Any], saved: bool, now: float) -> bool:
-        """See ``JobStore.advance``."""
-        with self._database.write() as connection:
-            held = connection.execute(
-                update(partitions)
-                .where(_holds(claim), _job_open(claim.job_id))
-                .values(attempts=1 if saved else partitions.c.attempts)
-            )
-            if held.rowcount != 1:
-                return False
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.job_id == claim.job_id)
-                .values(trained=dict(trained), last_updated=now)
-            )
-            return True
-
-    def complete(self, claim: Claim, trained: Mapping[str, Any], now: float) -> bool:
-        """See ``JobStore.complete``."""
-        with self._database.write() as connection:
-            done = connection.execute(
-                update(partitions)
-                .where(_holds(claim), _job_open(claim.job_id))
-                .values(state=_DONE, lease_until=None, committed=now, error=None)
-            )
-            if done.rowcount != 1:
-                return False
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.job_id == claim.job_id)
-                .values(state=str(JobState.SUCCEEDED), trained=dict(trained), finished=now, last_updated=now)
-            )
-            return True
-
     def hand_back(self, claim: Claim, now: float) -> None:
         """See ``JobStore.hand_back``."""
         with self._database.write() as connection:
             released = connection.execute(
                 update(partitions)
-                .where(_holds(claim), _job_open(claim.job_id))
+                .where(holds(claim), job_open(claim.job_id))
                 .values(
-                    state=_QUEUED,
+                    state=QUEUED,
                     lease_until=None,
                     worker=None,
                     told=now,
@@ -280,14 +255,14 @@ class SqlJobStore:
         with self._database.write() as connection:
             # Not the claim's own count: a training that came further since is counted anew.
             attempts = connection.execute(
-                select(partitions.c.attempts).where(_is(claim.job_id, claim.slice.number))
+                select(partitions.c.attempts).where(is_partition(claim.job_id, claim.slice.number))
             ).scalar_one()
             failed = final or attempts >= MAX_ATTEMPTS
             released = connection.execute(
                 update(partitions)
-                .where(_holds(claim))
+                .where(holds(claim))
                 .values(
-                    state=_FAILED if failed else _QUEUED,
+                    state=FAILED if failed else QUEUED,
                     lease_until=None,
                     worker=None,
                     error=reason,
@@ -305,7 +280,7 @@ class SqlJobStore:
         """See ``JobStore.parts``."""
         query = (
             select(partitions)
-            .where(partitions.c.job_id == job_id, partitions.c.state == _DONE)
+            .where(partitions.c.job_id == job_id, partitions.c.state == DONE)
             .order_by(partitions.c.number)
         )
         with self._database.read() as connection:
@@ -340,7 +315,7 @@ class SqlJobStore:
             job_of(connection, job_id, owner)
             connection.execute(
                 update(jobs)
-                .where(jobs.c.job_id == job_id, jobs.c.state.in_(_OPEN))
+                .where(jobs.c.job_id == job_id, jobs.c.state.in_(OPEN))
                 .values(state=str(JobState.CANCELLED), finished=now, last_updated=now)
             )
             connection.execute(delete(outbox).where(outbox.c.job_id == job_id))
@@ -358,8 +333,8 @@ class SqlJobStore:
                 )
             again = connection.execute(
                 update(partitions)
-                .where(partitions.c.job_id == job_id, partitions.c.state != _DONE)
-                .values(state=_QUEUED, attempts=0, lease_until=None, worker=None, error=None, told=now)
+                .where(partitions.c.job_id == job_id, partitions.c.state != DONE)
+                .values(state=QUEUED, attempts=0, lease_until=None, worker=None, error=None, told=now)
                 .returning(partitions.c.number)
             ).all()
             connection.execute(
@@ -373,10 +348,10 @@ class SqlJobStore:
     def sweep(self, now: float, unsent_for: float) -> int:
         """See ``JobStore.sweep``."""
         lost = or_(
-            and_(partitions.c.state == _CLAIMED, partitions.c.lease_until < now),
-            and_(partitions.c.state == _QUEUED, partitions.c.told < now - unsent_for),
+            and_(partitions.c.state == CLAIMED, partitions.c.lease_until < now),
+            and_(partitions.c.state == QUEUED, partitions.c.told < now - unsent_for),
         )
-        open_jobs = select(jobs.c.job_id).where(jobs.c.state.in_(_OPEN))
+        open_jobs = select(jobs.c.job_id).where(jobs.c.state.in_(OPEN))
         with self._database.write() as connection:
             rows = connection.execute(
                 select(partitions).where(lost, partitions.c.job_id.in_(open_jobs)).limit(1000)
@@ -386,8 +361,8 @@ class SqlJobStore:
                 reason = row.error or "Its worker died or lost its lease each time."
                 connection.execute(
                     update(partitions)
-                    .where(_is(row.job_id, row.number))
-                    .values(state=_FAILED if spent else _QUEUED, lease_until=None, worker=None, told=now)
+                    .where(is_partition(row.job_id, row.number))
+                    .values(state=FAILED if spent else QUEUED, lease_until=None, worker=None, told=now)
                 )
                 if spent:
                     _fail(connection, row.job_id, row.number, row.attempts, reason, now)
@@ -402,61 +377,34 @@ class SqlJobStore:
         with self._database.read() as connection:
             return list(connection.execute(_complete()).scalars())
 
-    def unheard(self) -> list[Job]:
-        """See ``JobStore.unheard``."""
-        query = (
-            select(jobs.c.job_id)
-            .join(runs, runs.c.run_id == jobs.c.job_id)
-            .where(jobs.c.kind == str(JobKind.TRAIN), jobs.c.state.not_in(_OPEN), runs.c.state == "running")
-        )
-        with self._database.read() as connection:
-            return [job_of(connection, job_id) for job_id in connection.execute(query).scalars()]
-
     def abandon(self, workers: Sequence[str]) -> int:
         """See ``JobStore.abandon``."""
         with self._database.write() as connection:
             ended = connection.execute(
                 update(partitions)
-                .where(partitions.c.state == _CLAIMED, partitions.c.worker.in_(workers))
+                .where(partitions.c.state == CLAIMED, partitions.c.worker.in_(workers))
                 .values(lease_until=0.0)
             )
             return ended.rowcount
 
     def claimants(self) -> list[str]:
         """See ``JobStore.claimants``."""
-        open_jobs = select(jobs.c.job_id).where(jobs.c.state.in_(_OPEN))
+        open_jobs = select(jobs.c.job_id).where(jobs.c.state.in_(OPEN))
         query = (
             select(partitions.c.worker)
-            .where(partitions.c.state == _CLAIMED, partitions.c.job_id.in_(open_jobs))
+            .where(partitions.c.state == CLAIMED, partitions.c.job_id.in_(open_jobs))
             .distinct()
         )
         with self._database.read() as connection:
             return [worker for worker in connection.execute(query).scalars() if worker]
 
 
-def _is(job_id: str, number: int) -> Any:
-    return and_(partitions.c.job_id == job_id, partitions.c.number == number)
-
-
-def _holds(claim: Claim) -> Any:
-    """The partition is still this claim's: the fence decides, not the clock."""
-    return and_(
-        _is(claim.job_id, claim.slice.number),
-        partitions.c.state == _CLAIMED,
-        partitions.c.fence == claim.fence,
-    )
-
-
 def _complete() -> Any:
     """Ids of open jobs all of whose partitions are done."""
     pending = select(partitions.c.number).where(
-        partitions.c.job_id == jobs.c.job_id, partitions.c.state != _DONE
+        partitions.c.job_id == jobs.c.job_id, partitions.c.state != DONE
     )
-    return select(jobs.c.job_id).where(jobs.c.state.in_(_OPEN), ~pending.exists())
-
-
-def _job_open(job_id: str) -> Any:
-    return select(jobs.c.job_id).where(jobs.c.job_id == job_id, jobs.c.state.in_(_OPEN)).exists()
+    return select(jobs.c.job_id).where(jobs.c.state.in_(OPEN), ~pending.exists())
 
 
 def _tell(connection: Connection, told: Sequence[tuple[str, str, int]]) -> None:
@@ -477,7 +425,7 @@ def _fail(connection: Connection, job_id: str, number: int, attempts: int, reaso
     what = "Training" if kind == str(JobKind.TRAIN) else f"Partition {number}"
     connection.execute(
         update(jobs)
-        .where(jobs.c.job_id == job_id, jobs.c.state.in_(_OPEN))
+        .where(jobs.c.job_id == job_id, jobs.c.state.in_(OPEN))
         .values(
             state=str(JobState.FAILED),
             error=f"{what} failed after {tries}: {reason}",

@@ -152,6 +152,7 @@ runs = Table(
     Column("last_updated", Float, nullable=False),
     Column("finished", Float),
     Index("ix_runs_owner", "owner", "created", "run_id"),
+    Index("ix_runs_state", "source", "state"),
 )
 
 run_points = Table(

@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id"),
     )
     op.create_index("ix_runs_owner", "runs", ["owner", "created", "run_id"], unique=False)
+    op.create_index("ix_runs_state", "runs", ["source", "state"], unique=False)
     op.create_table(
         "run_points",
         sa.Column("run_id", sa.String(length=32), nullable=False),
@@ -51,5 +52,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("run_points")
+    op.drop_index("ix_runs_state", table_name="runs")
     op.drop_index("ix_runs_owner", table_name="runs")
     op.drop_table("runs")
