@@ -55,8 +55,10 @@ browser: ## Install Chromium for the tests of the page, where that may be done
 	&& apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } \
 	|| echo "No Chromium: the tests of the page will be skipped. Install the package 'chromium' to run them." >&2
 
+# The tests of the page come last and by themselves: they hold a stopwatch.
 test: labextension browser ## Run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore tests/browser
+	$(BIN)/python -m pytest tests/browser
 
 quick: $(STAMP) ## Run the tests that need neither TensorFlow nor a running backend
 	$(BIN)/python -m pytest -m 'not slow'
@@ -66,7 +68,7 @@ check: $(STAMP) ## Lint, check types and import layers
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/lint-imports --no-cache
-	@if command -v node >/dev/null; then cd labextension && PATH="$(abspath $(BIN)):$$PATH" jlpm --silent lint; \
+	@if command -v node >/dev/null; then cd labextension && PATH="$(abspath $(BIN)):$$PATH" jlpm lint; \
 	else echo "No Node: the lab extension is not linted." >&2; fi
 
 bench: $(STAMP) ## Measure serving, serving beside a training, and watching a fit

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-SLOW = tuple(Path(__file__).parent / folder for folder in ("backend/api", "forge", "server_extension", "browser", "trainer"))
+SLOW = tuple(
+    Path(__file__).parent / folder
+    for folder in ("backend/api", "forge", "server_extension", "trainer", "browser")
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -54,8 +54,12 @@ def test_a_model_in_training_is_published_at_its_next_epoch_end_before_fit_is_ov
         "    def on_epoch_end(self, epoch, logs=None):\n"
         "        time.sleep(0.3)\n"
         "        self.model.stop_training = pathlib.Path('stop-training').exists()\n"
-        "model.fit(houses.to_numpy('float32'), price.to_numpy('float32'), epochs=2000, verbose=0,\n"
-        "    callbacks=[tt.callback('long fit'), UntilTold()])"
+        # A copy: the model itself has to stay as it was published.
+        "learner = keras.models.clone_model(model)\n"
+        "learner.compile('adam', 'mse')\n"
+        "learner.fit(houses.to_numpy('float32'), price.to_numpy('float32'), epochs=2000, verbose=0,\n"
+        "    callbacks=[tt.callback('long fit'), UntilTold()])\n"
+        "del learner"
     )
     lab.publish_button.click()
     lab.dialog.get_by_text("It is being trained just now.").wait_for()
