@@ -346,6 +346,10 @@ class Lab:
         )
         self.page.locator(".jp-Cell.jp-mod-active .jp-InputArea-prompt", has_text="[*]").wait_for()
 
+    def wait_for_output(self, text: str) -> None:
+        """Until a cell of the notebook in front has printed this; only then does the page know that it runs."""
+        self.page.locator(".jp-NotebookPanel:visible .jp-OutputArea-output", has_text=text).first.wait_for()
+
     def outputs(self) -> list[str]:
         """The text that stands below the cells of the notebook in front."""
         return self.page.locator(".jp-NotebookPanel:visible .jp-OutputArea-output").all_inner_texts()

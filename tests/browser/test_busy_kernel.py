@@ -26,7 +26,10 @@ def test_a_busy_kernel_lists_its_models_at_once_and_publishes_when_it_is_idle(
     open_houses: Lab, jupyter: Jupyter
 ) -> None:
     lab = open_houses
-    lab.add_cell("import pathlib, time\nwhile not pathlib.Path('go-on').exists(): time.sleep(0.1)")
+    lab.add_cell(
+        "import pathlib, time\nprint('waits')\nwhile not pathlib.Path('go-on').exists(): time.sleep(0.1)"
+    )
+    lab.wait_for_output("waits")
     began = time.monotonic()
     lab.publish_button.click()
     lab.dialog.get_by_label("Model", exact=True).wait_for()
@@ -57,10 +60,12 @@ def test_a_model_in_training_is_published_at_its_next_epoch_end_before_fit_is_ov
         # A copy: the model itself has to stay as it was published.
         "learner = keras.models.clone_model(model)\n"
         "learner.compile('adam', 'mse')\n"
+        "print('fit begins')\n"
         "learner.fit(houses.to_numpy('float32'), price.to_numpy('float32'), epochs=2000, verbose=0,\n"
         "    callbacks=[tt.callback('long fit'), UntilTold()])\n"
         "del learner"
     )
+    lab.wait_for_output("fit begins")
     lab.publish_button.click()
     lab.dialog.get_by_text("It is being trained just now.").wait_for()
     lab.dialog.get_by_label("Name", exact=True).fill("half-way")

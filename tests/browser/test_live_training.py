@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ class Slowly(keras.callbacks.Callback):
 # A copy: the model itself has to stay as it was published.
 learner = keras.models.clone_model(model)
 learner.compile("adam", "mse")
+print("fit begins")
 history = learner.fit(houses.to_numpy("float32"), price.to_numpy("float32"), epochs=5000, batch_size=16, verbose=0,
     validation_split=0.25, callbacks=[tt.callback("live"), Slowly()])
 del learner
@@ -37,7 +39,8 @@ def points(panel: Locator, run: str) -> int:
 
 def growing_counts(lab: Lab, run: str, goes_on: Callable[[], bool], wanted: int) -> list[int]:
     counts: list[int] = []
-    while goes_on() and len(counts) < wanted:
+    until = time.monotonic() + 60
+    while goes_on() and len(counts) < wanted and time.monotonic() < until:
         count = points(lab.panel, run)
         if count > (counts[-1] if counts else 0):
             counts.append(count)
@@ -53,8 +56,9 @@ def test_the_curves_grow_while_fit_runs_and_in_a_second_tab_as_well(
     lab.open(houses)
     lab.open_panel("training")
     lab.add_cell(FIT)
+    lab.wait_for_output("fit begins")
     for each in (lab, other):
-        each.panel.get_by_role("checkbox", name=re.compile("^live, running")).first.wait_for()
+        each.panel.get_by_role("checkbox", name=re.compile("^live, running")).check()
         each.panel.get_by_role("figure").first.wait_for()
 
     def fit_runs() -> bool:

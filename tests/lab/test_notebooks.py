@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ QUICK = 60.0
 """Seconds that a notebook may take on a machine of its own; a busy one gets three times that."""
 
 
+# Where there is a browser, tests/browser runs each of them in the page and weighs it.
+@pytest.mark.skipif(shutil.which("chromium") is not None, reason="tests/browser runs the notebooks")
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_with_nothing_configured_by_hand(
