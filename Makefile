@@ -30,6 +30,7 @@ $(STAMP): pyproject.toml labextension/hatch_build.py
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; set PYTHON=/path/to/python" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore uv
+	@echo "Installing JupyterLab and TensorFlow and building the lab extension: two minutes, or five on a small machine."
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --editable '.[lab]' --group dev
 	@rm -rf $(VENV)/share/jupyter/labextensions/tensortrigger-lab
 	@ln -s $(abspath $(LABEXTENSION)) $(VENV)/share/jupyter/labextensions/tensortrigger-lab

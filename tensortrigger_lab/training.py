@@ -154,6 +154,7 @@ class Training:
                 self._follow(shown, sleep)
             except KeyboardInterrupt:
                 self.client.cancel_job(self.job_id)
+                shown.show("training cancelled")
                 raise
             if self.state != "succeeded":
                 raise JobFailed(self._ended(), self.job_id)

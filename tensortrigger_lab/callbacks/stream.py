@@ -103,6 +103,8 @@ class Stream:
         self._end(state, error)
         if self._failures == 0 and not self._refused:
             self._thread.join(WAIT_AT_END if self.run_id is not None else WAIT_FOR_A_STRANGER)
+            if self.run_id is None and not self._refused:
+                self._warn("the backend has not answered yet; they are sent if it does soon")
 
     def leave(self) -> None:
         """The training is over, and nobody has said how; waits for nothing. Safe to repeat."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tensortrigger_lab.calls.call import Call, Seen, read_answer
-from tensortrigger_lab.calls.models import suggesting
+from tensortrigger_lab.calls.models import reference_to, suggesting
 from tensortrigger_lab.request import Request
 from tensortrigger_lab.wire import ModelReference, WireError, member, text, whole
 
@@ -30,27 +30,32 @@ class Answer:
         )
 
 
-def run(seen: Seen, model: ModelReference, vector: Mapping[str, float] | Sequence[float]) -> Call[Answer]:
-    """One vector, by name or in schema order.
+def run(
+    seen: Seen, model: ModelReference | str, vector: Mapping[str, float] | Sequence[float]
+) -> Call[Answer]:
+    """One vector, by name or in schema order; the model by id, ``name`` or ``name/3``.
 
     Example:
-        >>> client.run({"model": "churn"}, {"age": 41, "visits": 3}).output  # doctest: +SKIP
+        >>> client.run("churn", {"age": 41, "visits": 3}).output  # doctest: +SKIP
         [0.173]
     """
-    return _asked(seen, "/tensor/run", {**model, "input_vector": vector})
+    return _asked(seen, "/tensor/run", model, {"input_vector": vector})
 
 
-def run_batch(seen: Seen, model: ModelReference, vectors: Sequence[Any]) -> Call[Answer]:
+def run_batch(seen: Seen, model: ModelReference | str, vectors: Sequence[Any]) -> Call[Answer]:
     """Many vectors; ``output`` is a list in their order."""
-    return _asked(seen, "/tensor/run/batch", {**model, "input_vectors": vectors})
+    return _asked(seen, "/tensor/run/batch", model, {"input_vectors": vectors})
 
 
-def run_tensors(seen: Seen, model: ModelReference, inputs: Mapping[str, Any] | Sequence[Any]) -> Call[Answer]:
+def run_tensors(
+    seen: Seen, model: ModelReference | str, inputs: Mapping[str, Any] | Sequence[Any]
+) -> Call[Answer]:
     """Nested lists with the batch axis first, by input name, or bare where there is one input."""
-    return _asked(seen, "/tensor/run", {**model, "inputs": inputs})
+    return _asked(seen, "/tensor/run", model, {"inputs": inputs})
 
 
-def _asked(seen: Seen, path: str, members: dict[str, Any]) -> Call[Answer]:
+def _asked(seen: Seen, path: str, model: ModelReference | str, values: Mapping[str, Any]) -> Call[Answer]:
+    members = {**(reference_to(model) if isinstance(model, str) else model), **values}
     # A model answers the same to the same, and keeps nothing: asking again is safe.
     request = Request("POST", path, members, idempotent=True)
     answer = yield from suggesting(seen, str(members.get("model", "")), request)

@@ -84,7 +84,7 @@ def test_a_restart_of_the_kernel_voids_the_dialog(lab: Lab, jupyter: Jupyter) ->
     # A kernel of its own, since the restart empties it; nothing of TensorFlow is needed for the listing to be void.
     lab.open(jupyter.notebook("restarted.ipynb", "print(1)"))
     lab.publish_button.click()
-    lab.dialog.get_by_text("Keras has not been imported in this kernel").wait_for()
+    lab.dialog.get_by_text("No variable of this notebook holds a Keras model yet.").wait_for()
     lab.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     lab.dialog.get_by_role("alert").wait_for()
     lab.dialog.get_by_text("restarted").first.wait_for()

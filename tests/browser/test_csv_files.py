@@ -19,7 +19,7 @@ def test_a_file_is_scored_by_its_context_menu_and_the_result_lies_beside_it(
     (jupyter.files / "street.csv").write_text("\n".join(lines) + "\n")
     lab.open()
     lab.page.locator(".jp-DirListing-item", has_text="street.csv").click(button="right")
-    lab.page.get_by_role("menuitem", name="Score with TensorTrigger model…").click()
+    lab.page.get_by_role("menuitem", name="Score with Model…").click()
 
     dialog = lab.page.locator(".tt-CsvDialog")
     dialog.get_by_text("No column is chosen for: rooms.").wait_for()

@@ -73,7 +73,7 @@ def test_a_notebook_without_a_model_is_told_how_to_come_by_one(lab: Lab, jupyter
     lab.open(jupyter.notebook("empty.ipynb", "x = 1"))
     lab.run_all()
     lab.publish_button.click()
-    lab.dialog.get_by_text("Keras has not been imported in this kernel, so there is no model yet.").wait_for()
+    lab.dialog.get_by_text("No variable of this notebook holds a Keras model yet.").wait_for()
     assert "keras.models.load_model" in lab.dialog.inner_text()
     assert lab.button("Publish").count() == 0
     lab.button("Close").click()

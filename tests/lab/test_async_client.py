@@ -50,7 +50,8 @@ async def test_a_verb_asks_and_reads_as_the_ordinary_clients(
     awaited: AsyncClient, api: Any, shapes: Any
 ) -> None:
     api.on("POST", "/tensor/run", {"output": [0.25], "model_id": shapes.model_id})
-    answer = await awaited.run({"model": "churn"}, {"age": 41})
+    answer = await awaited.run("churn", {"age": 41})
+    assert b'"model":"churn"' in api.requests[-1].content.replace(b" ", b"")
     assert (answer.output, answer.model_id) == ([0.25], shapes.model_id)
     assert api.requests[-1].headers["Authorization"] == "Bearer tt_a_key"
     assert "tt_a_key" not in repr(awaited)

@@ -1,4 +1,4 @@
-/** Puts “Score with TensorTrigger model…” on CSV files, and follows what it starts. */
+/** Puts “Score with Model…” on CSV files, and follows what it starts. */
 
 import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette, showErrorMessage } from '@jupyterlab/apputils';
@@ -71,7 +71,7 @@ export const csvPlugin: JupyterFrontEndPlugin<void> = {
     };
 
     app.commands.addCommand(SCORE_CSV, {
-      label: trans.__('Score with TensorTrigger model…'),
+      label: trans.__('Score with Model…'),
       caption: () =>
         selected()
           ? trans.__('Run a published model on every row of this file')

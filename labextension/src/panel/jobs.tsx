@@ -30,7 +30,7 @@ export function Jobs(): JSX.Element {
       <Empty title={trans.__('No jobs yet')}>
         <p>
           {trans.__(
-            'Right-click a CSV file in the file browser and choose “Score with TensorTrigger model…”, or score it from a notebook cell:'
+            'Right-click a CSV file in the file browser and choose “Score with Model…”, or score it from a notebook cell:'
           )}
         </p>
         <pre>{'import tensortrigger_lab as tt\ntt.score_csv("churn", "customers.csv")'}</pre>

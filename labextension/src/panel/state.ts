@@ -14,6 +14,8 @@ export class PanelState {
   modelId: string | null = null;
   jobId: string | null = null;
   runIds: readonly string[] = [];
+  /** Whether somebody chose the runs, even none; else the newest is shown. */
+  pinned = false;
   /** Whether the panel is shown in its area. */
   seen = false;
 
@@ -29,6 +31,7 @@ export class PanelState {
       this.jobId = id;
     } else if (id !== undefined) {
       this.runIds = [id];
+      this.pinned = true;
     }
     this.change.emit();
   }
@@ -45,6 +48,30 @@ export class PanelState {
 
   chooseRuns(ids: readonly string[]): void {
     this.runIds = ids.slice(0, MOST_RUNS);
+    this.pinned = true;
+    this.change.emit();
+  }
+
+  /**
+   * What runs now is what people want to see, else the latest: it takes the place of what was shown of itself, and
+   * joins what somebody chose. Each run is offered once, so that who puts it away is not asked again.
+   */
+  offer(run: { run_id: string; state: string }): void {
+    const id = run.run_id;
+    if (this.offered.has(id)) {
+      return;
+    }
+    this.offered.add(id);
+    if (this.runIds.includes(id)) {
+      return;
+    }
+    if (!this.pinned) {
+      this.runIds = [id];
+    } else if (run.state === 'running' && this.runIds.length < MOST_RUNS) {
+      this.runIds = [...this.runIds, id];
+    } else {
+      return;
+    }
     this.change.emit();
   }
 
@@ -55,6 +82,7 @@ export class PanelState {
     }
   }
 
+  private readonly offered = new Set<string>();
   private readonly change = new Signal<this, void>(this);
 }
 

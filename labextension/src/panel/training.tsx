@@ -30,14 +30,13 @@ export function Training(): JSX.Element {
   const [paused, setPaused] = React.useState<Map<string, RunPoints> | null>(null);
   const [, beat] = React.useReducer((count: number) => count + 1, 0);
 
-  // What runs now is what people want to see; else the latest.
   const chosen = state.runIds;
-  const first = runs[0]?.run_id;
+  const first = runs[0];
   React.useEffect(() => {
-    if (chosen.length === 0 && first !== undefined && !touched.has(state)) {
-      state.chooseRuns([first]);
+    if (first !== undefined) {
+      state.offer(first);
     }
-  }, [chosen.length, first]);
+  }, [first?.run_id]);
 
   const seen = state.seen;
   React.useEffect(() => {
@@ -76,7 +75,6 @@ export function Training(): JSX.Element {
     );
   }
   const toggle = (runId: string) => {
-    touched.add(state);
     state.chooseRuns(
       chosen.includes(runId) ? chosen.filter(id => id !== runId) : [...chosen, runId]
     );
@@ -137,9 +135,6 @@ export function Training(): JSX.Element {
     </>
   );
 }
-
-/** Panels in which somebody chose, even if nothing. */
-const touched = new WeakSet<object>();
 
 function RunRow(props: {
   run: Run;

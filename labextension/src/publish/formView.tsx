@@ -227,9 +227,11 @@ function NoModels({ state, trans }: { state: PublishState; trans: TranslationBun
   return (
     <div className="tt-Publish-empty">
       <p>
-        {state.hello?.keras
-          ? trans.__('No variable of this notebook holds a Keras model.')
-          : trans.__('Keras has not been imported in this kernel, so there is no model yet.')}
+        {state.busy
+          ? trans.__(
+              'A cell is running. If it makes a Keras model, the model is listed here as soon as the kernel is idle.'
+            )
+          : trans.__('No variable of this notebook holds a Keras model yet.')}
       </p>
       <p>{trans.__('Run the cells that make or load one, such as:')}</p>
       <pre>{"import keras\nmodel = keras.models.load_model('model.keras')"}</pre>
