@@ -22,9 +22,13 @@ def test_every_source_file_is_in_the_wheel(wheel: Path) -> None:
     for source in SOURCES:
         folder = ROOT / source
         for path in folder.rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts:
+            # The built lab extension goes to where JupyterLab looks, not into the package.
+            if path.is_file() and not {"__pycache__", "labextension"} & set(path.parts):
                 assert f"{folder.name}/{path.relative_to(folder).as_posix()}" in members
     assert any(name.endswith("jupyter_server_config.d/tensortrigger_lab.json") for name in members)
+    assert any(
+        name.endswith("share/jupyter/labextensions/tensortrigger-lab/package.json") for name in members
+    )
 
 
 def test_an_installed_wheel_migrates_its_own_database(wheel: Path, tmp_path: Path) -> None:

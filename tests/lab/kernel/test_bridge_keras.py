@@ -26,6 +26,8 @@ table = pd.DataFrame(np.random.default_rng(7).normal(size=(640, 3)), columns=["a
 target = table.sum(axis=1).to_numpy()
 network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(1)])
 network.compile(optimizer="adam", loss="mse")
+# Traced once before the tests: an interrupt in the middle of that would leave Keras with half an optimizer.
+network.fit(table, target, epochs=1, verbose=0)
 two = keras.Model(
     [a := keras.Input((2,), name="left"), b := keras.Input((3, 1), name="right")],
     keras.layers.Dense(1)(keras.layers.Concatenate()([a, keras.layers.Flatten()(b)])),

@@ -105,9 +105,15 @@ def _no_backend_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def fetch_status(jp_fetch: Any, run: Callable[[Any], Any]) -> Callable[..., HTTPResponse]:  # noqa: F811
     """Asks the status route as a browser would; a refusal is a response too."""
 
+    async def asked(**options: Any) -> HTTPResponse:
+        # Called where a loop runs: the client makes a future at once.
+        answer: HTTPResponse = await jp_fetch("tensortrigger-lab", "api", "status", **options)
+        return answer
+
     def fetch(**options: Any) -> HTTPResponse:
         try:
-            return run(jp_fetch("tensortrigger-lab", "api", "status", **options))
+            found: HTTPResponse = run(asked(**options))
+            return found
         except HTTPClientError as refusal:
             if refusal.response is None:
                 raise
