@@ -170,8 +170,9 @@ def run_named(lab: Any, name: str, state: str) -> None:
 ends = time.monotonic() + 20
 with tt.Client() as client:
     while True:
-        (found,) = [run for run in client.runs() if run.name == {name!r}]
-        if found.state == {state!r}:
+        named = [run for run in client.runs() if run.name == {name!r}]
+        found = named[0] if named else None
+        if found is not None and found.state == {state!r}:
             break
         assert time.monotonic() < ends, found
         time.sleep(0.1)
