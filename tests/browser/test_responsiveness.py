@@ -118,7 +118,7 @@ def walk(lab: Lab, long_runs: list[str]) -> dict[str, float]:
     took["curves"] = longest_task(lab)
     lab.panel.get_by_label("Smoothing").fill("0.9")
     lab.panel.get_by_label("Log scale").check()
-    lab.panel.get_by_label("Epoch").check()
+    lab.panel.get_by_role("radio", name="Epoch").check()
     took["other looks"] = longest_task(lab)
     lab.panel.locator(".tt-Watched").evaluate("node => { node.scrollTop = node.scrollHeight; }")
     took["scrolling curves"] = longest_task(lab)
