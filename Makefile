@@ -19,7 +19,7 @@ LABEXTENSION := tensortrigger_lab/labextension
 LABEXTENSION_SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f) \
 	labextension/package.json labextension/yarn.lock labextension/tsconfig.json
 
-.PHONY: help setup lab demo labextension browser test quick check bench clean
+.PHONY: help setup lab demo labextension browser services servers test chaos quick check bench clean
 
 help: ## Show what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -56,13 +56,24 @@ browser: ## Install Chromium for the tests of the page, where that may be done
 	&& apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } \
 	|| echo "No Chromium: the tests of the page will be skipped. Install the package 'chromium' to run them." >&2
 
+services: $(STAMP) ## Start PostgreSQL, RabbitMQ and an S3 server for development, where they do not run
+	@scripts/services up
+
+# Tests start servers of their own, where these are installed; in CI their absence is a failure.
+servers: $(STAMP)
+	@scripts/services install
+
 # The tests of the page come last and by themselves: they hold a stopwatch.
-test: labextension browser ## Run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore tests/browser
+test: labextension browser servers ## Run all tests
+	$(BIN)/python -m pytest -n 2 --ignore tests/browser
 	$(BIN)/python -m pytest tests/browser
 
+# What `make test` breaks a few times, as often as docs/chaos.md promises: half an hour or more.
+chaos: $(STAMP) servers ## Break a deployment as often as is promised, and check every row
+	TENSORTRIGGER_CHAOS=full $(BIN)/python -m pytest tests/chaos --timeout 14400
+
 quick: $(STAMP) ## Run the tests that need neither TensorFlow nor a running backend
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
 check: $(STAMP) ## Lint, check types and import layers
 	$(BIN)/ruff check $(SOURCES)
@@ -72,10 +83,14 @@ check: $(STAMP) ## Lint, check types and import layers
 	@if command -v node >/dev/null; then cd labextension && PATH="$(abspath $(BIN)):$$PATH" jlpm lint; \
 	else echo "No Node: the lab extension is not linted." >&2; fi
 
-bench: $(STAMP) ## Measure serving, serving beside a training, and watching a fit
+bench: $(STAMP) ## Measure serving, jobs, publishing, serving beside a training, and watching a fit
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --group bench
 	$(BIN)/python benchmarks/serve.py
 	$(BIN)/python benchmarks/serve_while_training.py
 	$(BIN)/python benchmarks/callback_overhead.py
+	$(BIN)/python benchmarks/publish.py
+	$(BIN)/python benchmarks/applications.py
+	$(BIN)/python benchmarks/jobs.py
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

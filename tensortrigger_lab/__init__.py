@@ -4,7 +4,7 @@
 
     model = tt.publish(keras_model, name="churn", example=X_train)
     tt.run(model, X_test.iloc[0])
-    scores = tt.score_csv(model, "customers.csv")
+    scores = tt.score(model, "customers.csv")
     newer = tt.train(model, X_new, y_new, epochs=20).model
 
 Importing it is quick: a name is loaded when it is first used, and neither TensorFlow nor pandas before then.
@@ -45,10 +45,13 @@ if TYPE_CHECKING:
     from tensortrigger_lab.magics import unload_ipython_extension as unload_ipython_extension
     from tensortrigger_lab.panels.panel import panel as panel
     from tensortrigger_lab.publishing import publish as publish
+    from tensortrigger_lab.receipt_handle import Receipt as Receipt
     from tensortrigger_lab.run_handle import Run as Run
     from tensortrigger_lab.session import login as login
+    from tensortrigger_lab.signature import infer_schema as infer_schema
     from tensortrigger_lab.training import Training as Training
     from tensortrigger_lab.training import train as train
+    from tensortrigger_lab.verbs import delete as delete
     from tensortrigger_lab.verbs import job as job
     from tensortrigger_lab.verbs import jobs as jobs
     from tensortrigger_lab.verbs import metrics as metrics
@@ -57,7 +60,14 @@ if TYPE_CHECKING:
     from tensortrigger_lab.verbs import run as run
     from tensortrigger_lab.verbs import run_of as run_of
     from tensortrigger_lab.verbs import runs as runs
+    from tensortrigger_lab.verbs import score as score
     from tensortrigger_lab.verbs import score_csv as score_csv
+    from tensortrigger_lab.versions import alias as alias
+    from tensortrigger_lab.versions import aliases as aliases
+    from tensortrigger_lab.versions import history as history
+    from tensortrigger_lab.versions import receipt as receipt
+    from tensortrigger_lab.versions import remove_alias as remove_alias
+    from tensortrigger_lab.versions import rollback as rollback
     from tensortrigger_lab.watching import watch as watch
 
 _HOME_OF = {
@@ -77,6 +87,7 @@ _HOME_OF = {
     "NotReachable": "errors",
     "NotReady": "errors",
     "PayloadTooLarge": "errors",
+    "Receipt": "receipt_handle",
     "RowsRejected": "errors",
     "Run": "run_handle",
     "ServerFault": "errors",
@@ -87,7 +98,12 @@ _HOME_OF = {
     "UnexpectedAnswer": "errors",
     "UnsupportedMedia": "errors",
     "VersionSkew": "errors",
+    "alias": "versions",
+    "aliases": "versions",
     "callback": "callbacks.keras_callback",
+    "delete": "verbs",
+    "history": "versions",
+    "infer_schema": "signature",
     "job": "verbs",
     "jobs": "verbs",
     "load_ipython_extension": "magics",
@@ -97,9 +113,13 @@ _HOME_OF = {
     "models": "verbs",
     "panel": "panels.panel",
     "publish": "publishing",
+    "receipt": "versions",
+    "remove_alias": "versions",
+    "rollback": "versions",
     "run": "verbs",
     "run_of": "verbs",
     "runs": "verbs",
+    "score": "verbs",
     "score_csv": "verbs",
     "train": "training",
     "unload_ipython_extension": "magics",
@@ -123,6 +143,7 @@ __all__ = [
     "NotReachable",
     "NotReady",
     "PayloadTooLarge",
+    "Receipt",
     "RowsRejected",
     "Run",
     "ServerFault",
@@ -133,7 +154,12 @@ __all__ = [
     "UnexpectedAnswer",
     "UnsupportedMedia",
     "VersionSkew",
+    "alias",
+    "aliases",
     "callback",
+    "delete",
+    "history",
+    "infer_schema",
     "job",
     "jobs",
     "login",
@@ -142,9 +168,13 @@ __all__ = [
     "models",
     "panel",
     "publish",
+    "receipt",
+    "remove_alias",
+    "rollback",
     "run",
     "run_of",
     "runs",
+    "score",
     "score_csv",
     "train",
     "watch",

@@ -11,10 +11,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 import httpx
 
 from tensortrigger_lab.async_connection import AsyncConnection
+from tensortrigger_lab.calls import aliases as of_aliases
 from tensortrigger_lab.calls import inference as of_inference
 from tensortrigger_lab.calls import jobs as of_jobs
 from tensortrigger_lab.calls import models as of_models
 from tensortrigger_lab.calls import runs as of_runs
+from tensortrigger_lab.calls import uploads as of_uploads
 from tensortrigger_lab.calls.call import Call, Pages, Seen
 from tensortrigger_lab.config import settings_of
 from tensortrigger_lab.errors import NoAnswer, NotReachable
@@ -114,19 +116,37 @@ class AsyncClient:
         return f"AsyncClient({self.url!r}, {'with a key' if self.has_key else 'without a key'})"
 
     health = _verb(of_models.health)
+    upload = _verb(of_uploads.upload)
     publish = _verb(of_models.publish)
     model = _verb(of_models.model)
     models = _verb(of_models.models)
+    change_model = _verb(of_models.change_model)
     delete_model = _verb(of_models.delete_model)
+    receipt = _verb(of_models.receipt)
     iter_models = _all(of_models.model_pages)
+    aliases = _verb(of_aliases.aliases)
+    alias = _verb(of_aliases.alias)
+    move_alias = _verb(of_aliases.move_alias)
+    remove_alias = _verb(of_aliases.remove_alias)
+    rollback = _verb(of_aliases.rollback)
+    alias_history = _verb(of_aliases.alias_history)
+    iter_alias_history = _all(of_aliases.alias_move_pages)
     run = _verb(of_inference.run)
     run_batch = _verb(of_inference.run_batch)
     run_tensors = _verb(of_inference.run_tensors)
     start_job = _verb(of_jobs.start_job)
+    start_stored_job = _verb(of_jobs.start_stored_job)
+    job_sources = _verb(of_jobs.job_sources)
     start_training = _verb(of_jobs.start_training)
+    start_file_training = _verb(of_jobs.start_file_training)
     job = _verb(of_jobs.job)
     jobs = _verb(of_jobs.jobs)
+    job_partitions = _verb(of_jobs.job_partitions)
+    job_log = _verb(of_jobs.job_log)
     cancel_job = _verb(of_jobs.cancel_job)
+    retry_job = _verb(of_jobs.retry_job)
+    delete_job = _verb(of_jobs.delete_job)
+    webhook_secret = _verb(of_jobs.webhook_secret)
     rejects = _verb(of_jobs.rejects)
     iter_jobs = _all(of_jobs.job_pages)
     iter_rejects = _all(of_jobs.reject_pages)
@@ -143,6 +163,18 @@ class AsyncClient:
     async def results_csv(self, job_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
         """The results as CSV, streamed: ``row`` (from 0), then the outputs; rejected rows are absent."""
         async with self._connection.stream(of_jobs.results_request(job_id)) as chunks:
+            yield chunks
+
+    @asynccontextmanager
+    async def results_stream(self, job_id: str, media_type: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The results as CSV, NDJSON or Parquet by media type, streamed."""
+        async with self._connection.stream(of_jobs.results_request(job_id, media_type)) as chunks:
+            yield chunks
+
+    @asynccontextmanager
+    async def rejects_csv(self, job_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Every rejected row as CSV, streamed: row, line, field, code, message, expected, got."""
+        async with self._connection.stream(of_jobs.rejects_request(job_id)) as chunks:
             yield chunks
 
     def follow(self, run_id: str, after: int = 0) -> AsyncIterator[Event]:

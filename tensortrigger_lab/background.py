@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tensortrigger_lab import display
-from tensortrigger_lab.client import Client
 from tensortrigger_lab.errors import JobFailed
+from tensortrigger_lab.job_handle import JobHandle
 from tensortrigger_lab.progress import Progress
-from tensortrigger_lab.wire import JobRecord, Reject
+from tensortrigger_lab.rows_file import results_type_of
+from tensortrigger_lab.wire import LogLine, PartitionRecord, Reject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,32 +21,8 @@ FIRST_POLL, LONGEST_POLL = 0.05, 1.0
 """Seconds between two looks at a job: short ones answer at once, long ones are not pestered."""
 
 
-class Job:
-    """A handle on one job; ``record`` is how it stood at the last look."""
-
-    def __init__(self, record: JobRecord, client: Client) -> None:
-        self.record = record
-        self.client = client
-
-    @property
-    def job_id(self) -> str:
-        """Names the job for ever."""
-        return self.record.job_id
-
-    @property
-    def state(self) -> str:
-        """queued, running, succeeded, failed or cancelled."""
-        return self.record.state
-
-    def refresh(self) -> Job:
-        """Look again."""
-        self.record = self.client.job(self.job_id)
-        return self
-
-    def cancel(self) -> Job:
-        """Stop it. Safe to repeat."""
-        self.client.cancel_job(self.job_id)
-        return self.refresh()
+class Job(JobHandle):
+    """A handle on one job that scores a table; ``record`` is how it stood at the last look."""
 
     def wait(self, progress: Progress | None = None, sleep: Callable[[float], None] = time.sleep) -> Job:
         """Return when it has succeeded; a KeyboardInterrupt cancels the job first.
@@ -64,14 +41,14 @@ class Job:
         return self
 
     def results(self) -> pd.DataFrame:
-        """One row a data row of the CSV, in its order; NaN where a row was rejected.
+        """One row a data row of the table, in its order: kept columns, then outputs; NaN where a row was rejected.
 
         ``attrs`` holds ``job_id``, ``model_id``, ``rows_rejected`` and the first 1,000 ``rejects``.
         """
         from tensortrigger_lab.scored import read_results
 
         with self.client.results_csv(self.job_id) as chunks:
-            frame = read_results(chunks, self.record.progress.rows_total)
+            frame = read_results(chunks, self.record.progress.rows_total, self.record.keep)
         rejected = self.record.progress.rows_rejected
         rejects = self.client.rejects(self.job_id) if rejected else []
         frame.attrs = {
@@ -91,14 +68,35 @@ class Job:
         return self.client.rejects(self.job_id, limit=limit)
 
     def save(self, output: str | Path) -> None:
-        """Stream the results into a CSV file, which appears under its name only when it is complete."""
-        partial = Path(f"{output}.part")
-        try:
-            with self.results_csv() as chunks, partial.open("wb") as file:
-                file.writelines(chunks)
-            partial.replace(output)
-        finally:
-            partial.unlink(missing_ok=True)
+        """Stream the results into a file, which appears under its name only when it is complete.
+
+        Args:
+            output: ``.parquet``, ``.ndjson`` or ``.jsonl`` at its end gives that format; else it is a CSV.
+        """
+        with self.client.results_stream(self.job_id, results_type_of(output)) as chunks:
+            _write_whole(output, chunks)
+
+    def save_rejects(self, output: str | Path) -> None:
+        """Stream every rejected row into a CSV file, with line, field and reason."""
+        with self.client.rejects_csv(self.job_id) as chunks:
+            _write_whole(output, chunks)
+
+    def partitions(self) -> list[PartitionRecord]:
+        """What it is cut into, and how far each is."""
+        return self.client.job_partitions(self.job_id)
+
+    def log(self) -> list[LogLine]:
+        """What happened to it, oldest first."""
+        return self.client.job_log(self.job_id)
+
+    def retry(self) -> Job:
+        """Try what failed of it again; what is done stays done. Safe to repeat."""
+        self.client.retry_job(self.job_id)
+        return self.refresh()
+
+    def delete(self) -> None:
+        """Delete it with its upload and results; it must have ended."""
+        self.client.delete_job(self.job_id)
 
     @property
     def all_rejected(self) -> bool:
@@ -129,11 +127,15 @@ class Job:
                 return
             sleep(pause)
 
-    def __repr__(self) -> str:
-        return display.job_text(self.record)
 
-    def _repr_html_(self) -> str:
-        return display.job_html(self.record)
+def _write_whole(output: str | Path, chunks: Iterable[bytes]) -> None:
+    partial = Path(f"{output}.part")
+    try:
+        with partial.open("wb") as file:
+            file.writelines(chunks)
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def pauses() -> Iterator[float]:

@@ -19,6 +19,8 @@ CHARACTER = 6.6
 """Pixels of one, about, at the size used here."""
 LONGEST_LABEL = 40
 LARGEST = 1e300
+LARGEST_EXPONENT = 308
+"""Of a power of ten that a float can hold."""
 
 
 def line_chart(
@@ -94,7 +96,7 @@ class _Frame:
         for value in _y_ticks(*self.y, self.log):
             _, y = self.at(self.x[0], value)
             parts.append(f'<path d="M{LEFT} {y:.1f}H{self.right:g}" stroke-opacity=".15"/>')
-            told = _told(10**value if self.log else value)
+            told = _power(value) if self.log else _told(value)
             labels.append(f'<text x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{told}</text>')
         for value in _ticks(*self.x, 6):
             x, _ = self.at(value, self.y[0])
@@ -201,6 +203,11 @@ def _y_ticks(low: float, high: float, log: bool) -> list[float]:
     found = [power + math.log10(factor) for power in exponents for factor in factors]
     inside = [value for value in found if low <= value <= high]
     return inside if len(inside) > 1 else _ticks(low, high, 4)
+
+
+def _power(exponent: float) -> str:
+    """A mark of a logarithmic axis, which may lie beyond what a float can hold."""
+    return _told(10**exponent) if exponent <= LARGEST_EXPONENT else f"1e+{exponent:.0f}"
 
 
 def _told(value: float) -> str:

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 GROUP = "tensortrigger_lab.commands"
 CLIENT_VERBS = (
     *("models", "run", "score", "train", "runs", "watch", "metrics", "jobs", "job", "results", "cancel"),
-    *("publish", "delete", "status"),
+    *("log", "partitions", "retry", "forget"),
+    *("publish", "delete", "status", "alias", "aliases", "rollback", "history", "receipt"),
 )
-SERVER_VERBS = ("serve", "migrate", "keys", "api", "worker", "forge", "trainer")
+SERVER_VERBS = ("serve", "migrate", "keys", "package", "api", "worker", "forge", "trainer")
 INSTALL = 'pip install "tensortrigger-lab[backend]"'
 INTERRUPTED = 130
 
@@ -76,12 +77,12 @@ def _parser(verb: str | None) -> argparse.ArgumentParser:
             return parser
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
     if verb is None:
-        for name in sorted({*found, *SERVER_VERBS[:3]}):
+        for name in sorted({*found, *SERVER_VERBS[:4]}):
             _register(subparsers, name, found.get(name), optional=True)
     elif verb in found or verb in SERVER_VERBS:
         _register(subparsers, verb, found.get(verb), optional=False)
     else:
-        known = ", ".join(sorted({*CLIENT_VERBS, *found, *SERVER_VERBS[:3]}))
+        known = ", ".join(sorted({*CLIENT_VERBS, *found, *SERVER_VERBS[:4]}))
         parser.error(f"there is no command {verb!r}; there are {known}")
     return parser
 

@@ -10,10 +10,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import httpx
 
+from tensortrigger_lab.calls import aliases as of_aliases
 from tensortrigger_lab.calls import inference as of_inference
 from tensortrigger_lab.calls import jobs as of_jobs
 from tensortrigger_lab.calls import models as of_models
 from tensortrigger_lab.calls import runs as of_runs
+from tensortrigger_lab.calls import uploads as of_uploads
 from tensortrigger_lab.calls.call import PAGE as PAGE
 from tensortrigger_lab.calls.call import Call, Pages, Seen
 from tensortrigger_lab.calls.inference import Answer as Answer
@@ -138,19 +140,37 @@ class Client:
         return f"Client({self.url!r}, {'with a key' if self.has_key else 'without a key'})"
 
     health = _verb(of_models.health)
+    upload = _verb(of_uploads.upload)
     publish = _verb(of_models.publish)
     model = _verb(of_models.model)
     models = _verb(of_models.models)
+    change_model = _verb(of_models.change_model)
     delete_model = _verb(of_models.delete_model)
+    receipt = _verb(of_models.receipt)
     iter_models = _all(of_models.model_pages)
+    aliases = _verb(of_aliases.aliases)
+    alias = _verb(of_aliases.alias)
+    move_alias = _verb(of_aliases.move_alias)
+    remove_alias = _verb(of_aliases.remove_alias)
+    rollback = _verb(of_aliases.rollback)
+    alias_history = _verb(of_aliases.alias_history)
+    iter_alias_history = _all(of_aliases.alias_move_pages)
     run = _verb(of_inference.run)
     run_batch = _verb(of_inference.run_batch)
     run_tensors = _verb(of_inference.run_tensors)
     start_job = _verb(of_jobs.start_job)
+    start_stored_job = _verb(of_jobs.start_stored_job)
+    job_sources = _verb(of_jobs.job_sources)
     start_training = _verb(of_jobs.start_training)
+    start_file_training = _verb(of_jobs.start_file_training)
     job = _verb(of_jobs.job)
     jobs = _verb(of_jobs.jobs)
+    job_partitions = _verb(of_jobs.job_partitions)
+    job_log = _verb(of_jobs.job_log)
     cancel_job = _verb(of_jobs.cancel_job)
+    retry_job = _verb(of_jobs.retry_job)
+    delete_job = _verb(of_jobs.delete_job)
+    webhook_secret = _verb(of_jobs.webhook_secret)
     rejects = _verb(of_jobs.rejects)
     iter_jobs = _all(of_jobs.job_pages)
     iter_rejects = _all(of_jobs.reject_pages)
@@ -167,6 +187,18 @@ class Client:
     def results_csv(self, job_id: str) -> Iterator[Iterator[bytes]]:
         """The results as CSV, streamed: ``row`` (from 0), then the outputs; rejected rows are absent."""
         with self._connection.stream(of_jobs.results_request(job_id)) as chunks:
+            yield chunks
+
+    @contextmanager
+    def results_stream(self, job_id: str, media_type: str) -> Iterator[Iterator[bytes]]:
+        """The results as CSV, NDJSON or Parquet by media type, streamed."""
+        with self._connection.stream(of_jobs.results_request(job_id, media_type)) as chunks:
+            yield chunks
+
+    @contextmanager
+    def rejects_csv(self, job_id: str) -> Iterator[Iterator[bytes]]:
+        """Every rejected row as CSV, streamed: row, line, field, code, message, expected, got."""
+        with self._connection.stream(of_jobs.rejects_request(job_id)) as chunks:
             yield chunks
 
     def follow(self, run_id: str, after: int = 0) -> Iterator[Event]:

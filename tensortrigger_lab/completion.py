@@ -34,9 +34,19 @@ POSITIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "job": (("jobs",),),
     "results": (("jobs",),),
     "cancel": (("jobs",),),
+    "alias": (("models",), ("alias_names",), ("alias_names", "endpoints")),
+    "aliases": (("models",),),
+    "rollback": (("models",), ("alias_names",)),
+    "history": (("models",), ("alias_names",)),
+    "receipt": (MODELS,),
 }
 """Which names fit at which place after a verb."""
-VALUES = {("publish", "--name"): ("models",), ("publish", "--example"): ("data",)}
+VALUES = {
+    ("publish", "--name"): ("models",),
+    ("publish", "--example"): ("data",),
+    ("publish", "--alias"): ("alias_names",),
+    ("models", "--alias"): ("alias_names",),
+}
 """Which names fit after an option."""
 
 
@@ -58,6 +68,11 @@ class Known:
     aliases: Iterable[str] = ()
     endpoints: Iterable[str] = ()
     handles: Iterable[str] = ()
+
+    @property
+    def alias_names(self) -> set[str]:
+        """The aliases without their models' names, and the two that most have."""
+        return {"candidate", "production", *(reference.partition("@")[2] for reference in self.aliases)}
 
     def of(self, kinds: Iterable[str]) -> set[str]:
         """All names of these kinds."""

@@ -60,6 +60,19 @@ def settings_of(url: str | None, api_key: str | None) -> Settings:
     return Settings(url, api_key) if url else Settings(found.url, api_key or found.api_key)
 
 
+def hub_user(environment: Mapping[str, str] | None = None) -> str | None:
+    """The name by which a JupyterHub knows whoever this runs for; None elsewhere."""
+    found = os.environ if environment is None else environment
+    return found.get("JUPYTERHUB_USER") or None
+
+
+def notebook_path(environment: Mapping[str, str] | None = None) -> str | None:
+    """The notebook that this kernel was started for, as the Jupyter server told it; None elsewhere."""
+    found = os.environ if environment is None else environment
+    path = found.get("JPY_SESSION_NAME") or ""
+    return path if path.endswith(".ipynb") else None
+
+
 def version() -> str:
     """The installed version of the distribution; ``0+source`` where it runs from a bare source tree."""
     try:

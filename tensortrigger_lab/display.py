@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from tensortrigger_lab.curves import metrics_told
-from tensortrigger_lab.wire import JobProgress, JobRecord, ModelRecord, Reject, RunRecord
+from tensortrigger_lab.wire import (
+    AliasMove,
+    AliasRecord,
+    JobProgress,
+    JobRecord,
+    ModelRecord,
+    PartitionRecord,
+    Reject,
+    RunRecord,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +24,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Row = tuple[str, ...]
 
-MODEL_HEADINGS = ("name", "version", "state", "engine", "created", "id")
+MODEL_HEADINGS = ("name", "version", "aliases", "state", "engine", "created", "id")
+ALIAS_HEADINGS = ("alias", "version", "moved", "by", "id")
+MOVE_HEADINGS = ("version", "before", "what", "when", "by")
 JOB_HEADINGS = ("job", "kind", "state", "done", "rejected", "created", "model")
 RUN_HEADINGS = ("run", "name", "state", "epoch", "metrics", "model", "created")
 METRICS_LISTED = 2
@@ -67,7 +78,32 @@ class Listing(Sequence[T], Generic[T]):
 def model_row(record: ModelRecord) -> Row:
     """The cells under ``MODEL_HEADINGS``."""
     version = "" if record.version is None else str(record.version)
-    return (record.name, version, record.state, record.engine or "", record.created[:19], record.model_id)
+    aliases = ", ".join(record.aliases)
+    engine, created = record.engine or "", record.created[:19]
+    return (record.name, version, aliases, record.state, engine, created, record.model_id)
+
+
+def alias_row(record: AliasRecord) -> Row:
+    """The cells under ``ALIAS_HEADINGS``."""
+    return (record.alias, str(record.version), record.moved[:19], record.moved_by, record.model_id)
+
+
+def move_row(move: AliasMove) -> Row:
+    """The cells under ``MOVE_HEADINGS``."""
+    version, before = (
+        "" if number is None else str(number) for number in (move.version, move.previous_version)
+    )
+    return (version, before, move.action.replace("_", " "), move.moved[:19], move.moved_by)
+
+
+def deviation_told(deviation: float | None) -> str:
+    """The largest difference of a comparison, in two digits."""
+    return "not known" if deviation is None else f"{deviation:.1e}" if deviation else "0"
+
+
+def pairs_told(pairs: Mapping[str, object]) -> str:
+    """Names and values in one line."""
+    return ", ".join(f"{name} {value}" for name, value in pairs.items())
 
 
 def version_name(record: ModelRecord) -> str:
@@ -92,6 +128,22 @@ def job_row(record: JobRecord, model: str | None = None) -> Row:
         "" if training else f"{progress.rows_rejected:,}",
         record.created[:19],
         model or trained_name(record) or record.model_id,
+    )
+
+
+PARTITION_HEADINGS = ("partition", "state", "rows", "done", "rejected", "attempts", "error")
+
+
+def partition_row(part: PartitionRecord) -> Row:
+    """One partition in a table."""
+    return (
+        "intake" if part.partition < 0 else str(part.partition),
+        part.state,
+        f"{part.rows:,}",
+        f"{part.rows_done:,}",
+        f"{part.rows_rejected:,}",
+        str(part.attempts),
+        part.error or "",
     )
 
 

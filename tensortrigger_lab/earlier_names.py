@@ -46,8 +46,10 @@ def with_earlier_names(
     if earlier is None or earlier.schema is None:
         return schema, ""
     if schema is None:
-        told = f"{version_name(earlier)} takes named numbers ({_listed(earlier.input_names)}), this version tensors"
-        return schema, told
+        if all(field == f"x{index}" for index, field in enumerate(earlier.input_names)):
+            return schema, ""
+        told = f"{version_name(earlier)} takes named numbers ({_listed(earlier.input_names)}), "
+        return schema, f"{told}none were named for this version"
     side = input_side(schema)
     kept: list[str] = []
     if guessed and len(side) == len(earlier.input_names) and names_in_order(side) != earlier.input_names:
@@ -78,10 +80,9 @@ def _typed(side: VectorSide, rows: ExampleRows | None) -> VectorSide:
         values = rows.arrays[0].astype(np.float64)
         fractions = (values != np.floor(values)).any(axis=0)
     return {
-        name: {
-            "var_type": "FLOAT" if fractions[entry["index"]] else entry["var_type"],
-            "index": entry["index"],
-        }
+        name: {**entry, "var_type": "FLOAT"}
+        if entry["var_type"].upper() == "INT" and fractions[entry["index"]]
+        else entry
         for name, entry in side.items()
     }
 

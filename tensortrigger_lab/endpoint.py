@@ -9,13 +9,15 @@ from tensortrigger_lab import display, inference, scoring
 from tensortrigger_lab.client import Client
 from tensortrigger_lab.comparison import Check
 from tensortrigger_lab.config import KEY_VARIABLE
+from tensortrigger_lab.curves import metrics_told
 from tensortrigger_lab.schema import Schema
 from tensortrigger_lab.strict_json import dumps
-from tensortrigger_lab.wire import ModelRecord
+from tensortrigger_lab.wire import FieldSchema, ModelRecord
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tensortrigger_lab.receipt_handle import Receipt
     from tensortrigger_lab.training import Training
 
 LONGEST_CURL_BODY = 4000
@@ -65,6 +67,11 @@ class Model:
         return self.record.version
 
     @property
+    def aliases(self) -> tuple[str, ...]:
+        """Names that meant this version at the last look; ``tt.model(id)`` looks again."""
+        return self.record.aliases
+
+    @property
     def engine(self) -> str | None:
         """What answers: ``onnxruntime`` or ``tensorflow``."""
         return self.record.engine
@@ -96,9 +103,13 @@ class Model:
         """The model's answer to ``x``; see ``tensortrigger_lab.run``."""
         return inference.infer(self.client, self.model_id, x, self.record)
 
-    def score_csv(self, source: Any, *, progress: bool = True) -> pd.DataFrame:
-        """Its outputs for every row of a CSV file or DataFrame; see ``tensortrigger_lab.score_csv``."""
-        return scoring.score(self.client, self.model_id, source, progress=progress)
+    def score(self, source: Any, *, progress: bool = True, **choices: Any) -> pd.DataFrame:
+        """Its outputs for every row of a file or DataFrame; see ``tensortrigger_lab.score``."""
+        chosen = scoring.Choices(**choices)
+        return scoring.score(self.client, self.model_id, source, choices=chosen, progress=progress)
+
+    score_csv = score
+    """``score`` by its earlier name."""
 
     def train(self, x: Any, y: Any, **options: Any) -> Training:
         """Train it on more data into the name's next version; see ``tensortrigger_lab.train``."""
@@ -106,9 +117,22 @@ class Model:
 
         return train(self, x, y, **options)
 
-    def delete(self) -> None:
-        """Remove this version from the backend for good; other versions of the name stay."""
-        self.client.delete_model(self.model_id)
+    def receipt(self) -> Receipt:
+        """The proof that it answers as the model did in its notebook; see ``tensortrigger_lab.receipt``."""
+        from tensortrigger_lab.receipt_handle import Receipt
+
+        return Receipt(self.client.receipt(self.model_id), display.version_name(self.record))
+
+    def delete(self, *, force: bool = False) -> None:
+        """Remove this version from the backend for good; other versions of the name stay.
+
+        Args:
+            force: although an alias means it; the alias goes too.
+
+        Raises:
+            Conflict: an alias means it.
+        """
+        self.client.delete_model(self.model_id, force=force)
 
     def __repr__(self) -> str:
         return display.facts_text(self._heading(), self._facts())
@@ -123,11 +147,24 @@ class Model:
     def _facts(self) -> list[tuple[str, str]]:
         record = self.record
         facts = [("id", record.model_id), ("URL", self.url)]
+        if record.aliases:
+            facts.append(("aliases", ", ".join(f"{record.name}@{alias}" for alias in record.aliases)))
         if record.engine:
             reason = f" ({record.engine_reason})" if record.engine_reason else ""
             facts.append(("engine", f"{record.engine}{reason}"))
         if record.description:
             facts.append(("description", record.description))
+        if record.tags:
+            facts.append(("tags", ", ".join(f"{key}={value}" for key, value in record.tags.items())))
+        if record.metrics:
+            facts.append(("metrics", metrics_told(dict(record.metrics))))
+        if record.receipt is not None:
+            source = (
+                "the notebook's outputs" if record.receipt.source == "client" else "the original's outputs"
+            )
+            deviation = display.deviation_told(record.receipt.max_deviation)
+            facts.append(("receipt", f"reproduces {source}, largest difference {deviation}"))
+        facts += [("repaired", f"{repair.path}: {repair.message}") for repair in record.repairs]
         if self.check is not None:
             facts.append(("check", str(self.check)))
         if self.remark:
@@ -145,12 +182,21 @@ class Model:
 def placeholder_example(record: ModelRecord) -> dict[str, Any]:
     """A request body of zeros in the shape that the model takes, where no example is known."""
     if record.schema is not None:
-        return {"input_vector": dict.fromkeys(record.input_names, 0)}
+        side = record.schema["input_schema"]
+        return {"input_vector": {name: _placeholder(side[name]) for name in record.input_names}}
     inputs = {
         spec.name: _filled("" if spec.dtype == "string" else 0, (1, *spec.shape[1:]))
         for spec in (record.signature.inputs if record.signature else ())
     }
     return {"inputs": next(iter(inputs.values())) if len(inputs) == 1 else inputs}
+
+
+def _placeholder(entry: FieldSchema) -> Any:
+    """A value that the field takes, as far as its type says: zero, False, or the first category."""
+    var_type = entry["var_type"].upper()
+    if var_type == "STRING":
+        return next(iter(entry.get("categories") or ()), "")
+    return False if var_type == "BOOL" else 0
 
 
 def _filled(value: Any, shape: tuple[int, ...]) -> Any:

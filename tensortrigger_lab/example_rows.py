@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tensortrigger_lab import payload
 from tensortrigger_lab.errors import BadInput
 from tensortrigger_lab.notebook_objects import is_frame
-from tensortrigger_lab.signature import as_array
+from tensortrigger_lab.signature import as_array, written_value
 from tensortrigger_lab.wire import ModelRecord, VectorSide, names_in_order
 
 ROWS = 32
@@ -39,15 +39,11 @@ class ExampleRows:
         """How many rows, 32 at most."""
         return len(self.arrays[0])
 
-    def vectors(self, side: VectorSide) -> list[dict[str, int | float]]:
-        """Each row as ``{field: number}`` for a vector schema, whole numbers where it says INT."""
+    def vectors(self, side: VectorSide) -> list[dict[str, Any]]:
+        """Each row as ``{field: value}`` for a vector schema: what a caller sends to give the model these numbers."""
         names = self.columns if set(self.columns) == set(side) else names_in_order(side)
-        whole = {name for name in names if side[name]["var_type"].upper() == "INT"}
         return [
-            {
-                name: int(value) if name in whole and float(value).is_integer() else value
-                for name, value in zip(names, row.tolist(), strict=True)
-            }
+            {name: written_value(side[name], value) for name, value in zip(names, row.tolist(), strict=True)}
             for row in self.arrays[0]
         ]
 
@@ -93,6 +89,13 @@ def example_rows(example: Any) -> ExampleRows | None:
                 expected="shape (rows, features) or more axes",
                 got=f"shape {part.shape}",
             )
+    if any(part.ndim == 0 for part in parts):
+        raise BadInput(
+            "The example has no rows.",
+            field="example",
+            expected="a DataFrame, or an array with the batch axis first",
+            got=type(example).__name__,
+        )
     arrays = tuple(part[: ROWS * 4] for part in parts)
     if len({len(array) for array in arrays}) > 1:
         raise BadInput(

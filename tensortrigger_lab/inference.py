@@ -13,7 +13,7 @@ from tensortrigger_lab.client import Client, reference_to
 from tensortrigger_lab.errors import BadInput
 from tensortrigger_lab.notebook_objects import is_frame, is_series
 from tensortrigger_lab.signature import as_array
-from tensortrigger_lab.wire import ModelRecord
+from tensortrigger_lab.wire import ModelRecord, VectorSide
 
 NUMBERS_PER_REQUEST = 100_000
 """Larger batches go in several requests, so that none nears the backend's limit on bodies."""
@@ -23,7 +23,7 @@ def infer(client: Client, reference: str, x: Any, record: ModelRecord | None = N
     """The model's answer to ``x``.
 
     Args:
-        reference: the model's id, ``name`` or ``name/3``.
+        reference: the model's id, ``name``, ``name/3`` or ``name@alias``.
         x: one vector (a mapping of numbers, a Series, a list or array of shape (k,)) or a batch: a DataFrame,
             a list of mappings, a list or array of shape (n, k) or with more axes, or, for a model with
             several inputs, a mapping or list of arrays; batch axis first.
@@ -41,18 +41,31 @@ def infer(client: Client, reference: str, x: Any, record: ModelRecord | None = N
     if is_series(x):
         x = x.to_dict() if x.index.dtype.kind not in "iu" else x.to_numpy()
     if is_frame(x):
-        outputs = _batches(client, reference, payload.frame_rows(x), max(1, x.shape[1]))
+        try:
+            rows = payload.frame_rows(x)
+        except BadInput:
+            side, record = _fields(client, reference, record)
+            rows = payload.frame_rows(x, side)
+        outputs = _batches(client, reference, rows, max(1, x.shape[1]))
         record = record or client.model(reference)
         return answers.table(outputs, record.signature.outputs if record.signature else (), x.index)
     if isinstance(x, Mapping):
         if not x:
             raise BadInput("The vector is empty.", expected="{name: number}")
         if all(np.ndim(value) == 0 for value in x.values()):
-            return client.run(reference_to(reference), payload.vector(x)).output
+            try:
+                vector = payload.vector(x)
+            except BadInput:
+                vector = payload.vector(x, side=_fields(client, reference, record)[0])
+            return client.run(reference_to(reference), vector).output
         return _tensors(client, reference, {str(name): as_array(value) for name, value in x.items()})
     if isinstance(x, list | tuple):
         if x and all(isinstance(row, Mapping) for row in x):
-            rows = [payload.vector(row, place) for place, row in enumerate(x)]
+            try:
+                rows = [payload.vector(row, place) for place, row in enumerate(x)]
+            except BadInput:
+                side, record = _fields(client, reference, record)
+                rows = [payload.vector(row, place, side) for place, row in enumerate(x)]
             return _batches(client, reference, rows, max(1, len(rows[0])))
         if len(x) > 1 and all(np.ndim(part) > 0 and hasattr(part, "shape") for part in x):
             record = record or client.model(reference)
@@ -60,6 +73,14 @@ def infer(client: Client, reference: str, x: Any, record: ModelRecord | None = N
                 names = [spec.name for spec in record.signature.inputs]
                 return _tensors(client, reference, dict(zip(names, map(as_array, x), strict=True)))
     return _array(client, reference, x, record)
+
+
+def _fields(
+    client: Client, reference: str, record: ModelRecord | None
+) -> tuple[VectorSide | None, ModelRecord | None]:
+    """The model's fields, asked for only when a value is no number: it may be what its field takes."""
+    record = record or client.model(reference)
+    return (record.schema["input_schema"] if record.schema else None), record
 
 
 def _array(client: Client, reference: str, x: Any, record: ModelRecord | None) -> Any:

@@ -8,9 +8,11 @@ from typing import NoReturn
 
 from IPython.core.error import UsageError
 
+from tensortrigger_lab.job_lines import FORMATS, OUTPUT, add_choices, add_job_arguments
 from tensortrigger_lab.training_line import add_training_options
+from tensortrigger_lab.version_lines import add_alias_arguments, add_force, add_model_filters
 
-MODEL = "name, name/3, id, or a variable with a published model"
+MODEL = "name, name@alias, name/3, id, or a variable with a published model"
 
 
 class HelpShown(Exception):
@@ -49,9 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
         return listing
 
     def output(of: argparse.ArgumentParser) -> None:
-        of.add_argument(
-            "-o", "--output", metavar="OUT.csv", help="write the results there; default: give a DataFrame"
-        )
+        of.add_argument("-o", "--output", metavar=OUTPUT, help=f"write {FORMATS}; default: give a DataFrame")
 
     publishing = verb("publish", "publish the model in a variable; a cell describes it")
     publishing.add_argument("variable", metavar="VAR", help="the variable that holds the model")
@@ -60,15 +60,20 @@ def make_parser() -> argparse.ArgumentParser:
         "--example", metavar="EX", help="a variable with rows: names, types and check come from it"
     )
     publishing.add_argument("--description", nargs="+", default=[], metavar="D", help="for people")
+    publishing.add_argument("--alias", metavar="A", help="such as production: means this version when ready")
+    publishing.add_argument(
+        "--tag", action="append", default=[], metavar="K=V", help="to find it by; may be repeated"
+    )
     publishing.add_argument("--timeout", type=float, metavar="S", help="seconds to wait until it is ready")
     running = verb("run", "ask a model")
     running.add_argument("model", metavar="MODEL", help=MODEL)
     running.add_argument("values", nargs="?", help="a variable's name or JSON; or write either into the cell")
     running.add_argument("--csv", metavar="FILE.csv", help="score a file instead, as 'score' does")
     output(running)
-    scoring = verb("score", "score a CSV file, a DataFrame or a cell of CSV in the background")
+    scoring = verb("score", "score a table (CSV, NDJSON, Parquet, Arrow), a DataFrame or a cell of CSV")
     scoring.add_argument("model", metavar="MODEL", help=MODEL)
-    scoring.add_argument("file", metavar="FILE.csv", nargs="?", help="or a variable with a DataFrame")
+    scoring.add_argument("file", metavar="FILE", nargs="?", help="or a variable with a DataFrame")
+    add_choices(scoring)
     output(scoring)
     training = verb("train", "train a model on more data: its next version")
     training.add_argument("model", metavar="MODEL", help=MODEL)
@@ -78,9 +83,13 @@ def make_parser() -> argparse.ArgumentParser:
     models = table("models", "the published models")
     models.add_argument("only", metavar="NAME", nargs="?", help="only this one")
     models.add_argument("--name", help=argparse.SUPPRESS)
-    verb("delete", "remove one version of a model for good").add_argument(
-        "model", metavar="MODEL", help="id, name/3, or a variable with a published model"
-    )
+    add_model_filters(models)
+    deleting = verb("delete", "remove one version of a model for good")
+    deleting.add_argument("model", metavar="MODEL", help="id, name/3, or a variable with a published model")
+    add_force(deleting)
+    add_alias_arguments(verb)
+    receipts = verb("receipt", "the proof that a version answers as the model did in its notebook")
+    receipts.add_argument("model", metavar="MODEL", help=MODEL)
     runs = table("runs", "the training runs")
     runs.add_argument("model", metavar="NAME", nargs="?", help="only those of this model")
     runs.add_argument("--state", help="running, succeeded, failed, cancelled or lost")
@@ -94,11 +103,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     jobs = table("jobs", "the background jobs")
     jobs.add_argument("--kind", choices=("score", "train"), help="only these")
-    verb("job", "one job").add_argument("job_id", metavar="ID")
-    results = verb("results", "what a CSV job gave")
+    add_job_arguments(verb)
+    results = verb("results", "what a job gave")
     results.add_argument("job_id", metavar="ID")
     output(results)
-    verb("cancel", "stop a job").add_argument("job_id", metavar="ID")
     verb("status", "which backend this is, and whether it answers")
     verb("login", "use another backend or key; the key is asked for").add_argument(
         "url", nargs="?", metavar="URL"

@@ -6,6 +6,7 @@ import argparse
 import sys
 from ast import literal_eval
 from contextlib import suppress
+from dataclasses import asdict
 from getpass import getpass
 from io import StringIO
 from typing import Any
@@ -14,22 +15,25 @@ from IPython.core.error import StdinNotImplementedError, UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from tensortrigger_lab import completion, display, verbs
+from tensortrigger_lab import completion, display, verbs, versions
 from tensortrigger_lab.background import Job
 from tensortrigger_lab.endpoint import Model
 from tensortrigger_lab.errors import TensorTriggerError
+from tensortrigger_lab.job_lines import choices_of
 from tensortrigger_lab.magic_lines import HelpShown, make_parser, refuse_secret, words_of
 from tensortrigger_lab.magic_options import TensorTrigger, options_of
 from tensortrigger_lab.notebook_objects import is_frame
+from tensortrigger_lab.provenance import tags_of_words
 from tensortrigger_lab.publishing import TIMEOUT, publish
 from tensortrigger_lab.run_handle import Run
-from tensortrigger_lab.scoring import score_to
+from tensortrigger_lab.scoring import Choices, score_to
 from tensortrigger_lab.session import login, session
 from tensortrigger_lab.status import status_facts
 from tensortrigger_lab.strict_json import loads
 from tensortrigger_lab.training import Training, train
 from tensortrigger_lab.training_data import table_and_labels
 from tensortrigger_lab.training_line import training_options
+from tensortrigger_lab.version_lines import filters_of
 from tensortrigger_lab.watching import watch
 from tensortrigger_lab.wire import WireError
 
@@ -118,6 +122,8 @@ class TensorTriggerMagics(Magics):
             arguments.name,
             example,
             " ".join(arguments.description) or (arguments.cell or "").strip(),
+            alias=arguments.alias,
+            tags=tags_of_words(arguments.tag),
             progress=self.options.progress,
             timeout=arguments.timeout or TIMEOUT,
         )
@@ -127,7 +133,7 @@ class TensorTriggerMagics(Magics):
             if arguments.values is not None or arguments.cell is not None:
                 raise UsageError("%tt run: give values or --csv, not both.")
             arguments.file = arguments.csv
-            return self._scored(arguments.model, self._table(arguments), arguments.output)
+            return self._scored(arguments.model, self._table(arguments), arguments.output, Choices())
         if (arguments.values is None) == (arguments.cell is None):
             raise UsageError(
                 "%tt run: give one vector or batch: a variable's name or JSON, or a cell with either."
@@ -137,17 +143,17 @@ class TensorTriggerMagics(Magics):
 
     def _score(self, arguments: argparse.Namespace) -> Any:
         if (arguments.file is None) == (arguments.cell is None):
-            raise UsageError("%tt score: name a CSV file or a DataFrame, or write the CSV into a %%tt cell.")
-        return self._scored(arguments.model, self._table(arguments), arguments.output)
+            raise UsageError("%tt score: name a file or a DataFrame, or write the CSV into a %%tt cell.")
+        choices = choices_of(arguments)
+        return self._scored(arguments.model, self._table(arguments), arguments.output, choices)
 
-    def _scored(self, model: str, source: Any, output: str | None) -> Any:
-        target = self._target(model)
+    def _scored(self, model: str, source: Any, output: str | None, choices: Choices) -> Any:
+        target, progress = self._target(model), self.options.progress
         if output is None:
-            return verbs.score_csv(target, source, progress=self.options.progress)
-        if isinstance(target, Model):
-            job = score_to(target.client, target.model_id, source, output, progress=self.options.progress)
-        else:
-            job = score_to(session().client, target, source, output, progress=self.options.progress)
+            return verbs.score(target, source, progress=progress, **asdict(choices))
+        client = target.client if isinstance(target, Model) else session().client
+        reference = target.model_id if isinstance(target, Model) else target
+        job = score_to(client, reference, source, output, choices=choices, progress=progress)
         sys.stdout.write(f"{job.summary()}\n")
         return None
 
@@ -158,7 +164,9 @@ class TensorTriggerMagics(Magics):
             )
         if arguments.label:
             held = self._names.get(arguments.x)
-            x, y = table_and_labels(held if is_frame(held) else arguments.x, arguments.label)
+            x, y = (
+                table_and_labels(held, arguments.label) if is_frame(held) else (arguments.x, arguments.label)
+            )
         else:
             x, y = self._variable(arguments.x), self._variable(arguments.y)
         options = training_options(arguments)
@@ -173,7 +181,29 @@ class TensorTriggerMagics(Magics):
         return verbs.metrics(self._held(arguments.target))
 
     def _models(self, arguments: argparse.Namespace) -> Any:
-        return self._listed(verbs.models(arguments.only or arguments.name), arguments)
+        return self._listed(
+            verbs.models(arguments.only or arguments.name, **filters_of(arguments)), arguments
+        )
+
+    def _alias(self, arguments: argparse.Namespace) -> Any:
+        if arguments.remove:
+            versions.remove_alias(arguments.name, arguments.alias)
+            sys.stdout.write(f"removed {display.printable(f'{arguments.name}@{arguments.alias}')}\n")
+            return None
+        version = arguments.version
+        return versions.alias(arguments.name, arguments.alias, version and self._target(version))
+
+    def _aliases(self, arguments: argparse.Namespace) -> Any:
+        return versions.aliases(arguments.name)
+
+    def _rollback(self, arguments: argparse.Namespace) -> Any:
+        return versions.rollback(arguments.name, arguments.alias)
+
+    def _history(self, arguments: argparse.Namespace) -> Any:
+        return versions.history(arguments.name, arguments.alias)
+
+    def _receipt(self, arguments: argparse.Namespace) -> Any:
+        return versions.receipt(self._target(arguments.model))
 
     def _runs(self, arguments: argparse.Namespace) -> Any:
         return self._listed(verbs.runs(arguments.model, state=arguments.state), arguments)
@@ -184,7 +214,8 @@ class TensorTriggerMagics(Magics):
     def _delete(self, arguments: argparse.Namespace) -> None:
         target = self._target(arguments.model)
         reference = target.model_id if isinstance(target, Model) else target
-        sys.stdout.write(display.deleted_text(verbs.delete(reference).record) + "\n")
+        deleted = verbs.delete(reference, force=arguments.force)
+        sys.stdout.write(display.deleted_text(deleted.record) + "\n")
 
     def _job(self, arguments: argparse.Namespace) -> Any:
         return verbs.job(arguments.job_id)
@@ -199,6 +230,20 @@ class TensorTriggerMagics(Magics):
 
     def _cancel(self, arguments: argparse.Namespace) -> Any:
         return verbs.job(arguments.job_id).cancel()
+
+    def _retry(self, arguments: argparse.Namespace) -> Any:
+        return verbs.scored_job(arguments.job_id).retry()
+
+    def _forget(self, arguments: argparse.Namespace) -> None:
+        session().client.delete_job(arguments.job_id)
+        sys.stdout.write(f"deleted job {arguments.job_id}\n")
+
+    def _log(self, arguments: argparse.Namespace) -> None:
+        for line in session().client.job_log(arguments.job_id):
+            sys.stdout.write(display.printable(str(line)) + "\n")
+
+    def _partitions(self, arguments: argparse.Namespace) -> Any:
+        return verbs.partitions(arguments.job_id)
 
     def _status(self, _: argparse.Namespace) -> None:
         sys.stdout.write(display.facts_text("TensorTrigger", status_facts(session().client)) + "\n")

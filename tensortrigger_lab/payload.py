@@ -10,38 +10,63 @@ import numpy as np
 import numpy.typing as npt
 
 from tensortrigger_lab.errors import BadInput
+from tensortrigger_lab.wire import FieldSchema, Value, VectorSide
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def vector(values: Mapping[Any, Any], row: int | None = None) -> dict[str, int | float]:
-    """``{name: number}`` with Python numbers.
+def vector(
+    values: Mapping[Any, Any], row: int | None = None, side: VectorSide | None = None
+) -> dict[str, Value]:
+    """``{name: value}`` with Python's own types.
+
+    Args:
+        side: the model's fields where they are known: a STRING takes text, and what is nullable a gap (None,
+            NaN, NA), which is sent as null. Every other value must be a number.
 
     Raises:
-        BadInput: a value that is no finite number, by field and row.
+        BadInput: a value that is no finite number, nor what its field takes instead, by field and row.
     """
-    return {str(name): _number(value, str(name), row) for name, value in values.items()}
+    fields = side or {}
+    return {str(name): _value(value, str(name), row, fields.get(str(name))) for name, value in values.items()}
 
 
-def frame_rows(frame: pd.DataFrame) -> list[dict[str, int | float]]:
-    """Each row of a DataFrame as ``{column: number}``.
+def frame_rows(frame: pd.DataFrame, side: VectorSide | None = None) -> list[dict[str, Value]]:
+    """Each row of a DataFrame as ``{column: value}``.
+
+    Args:
+        side: as for ``vector``.
 
     Raises:
-        BadInput: the first value that is no finite number, by column and row (counted from 0).
+        BadInput: the first value that cannot be sent, by column and row (counted from 0).
     """
     names = [str(name) for name in frame.columns]
-    return [dict(zip(names, row, strict=True)) for row in frame_lists(frame)]
+    return [dict(zip(names, row, strict=True)) for row in frame_lists(frame, side)]
 
 
-def frame_lists(frame: pd.DataFrame) -> list[list[int | float]]:
+def frame_lists(frame: pd.DataFrame, side: VectorSide | None = None) -> list[list[Value]]:
     """Each row of a DataFrame as a list in the order of its columns.
 
+    Args:
+        side: as for ``vector``.
+
     Raises:
-        BadInput: the first value that is no finite number, by column and row (counted from 0).
+        BadInput: the first value that cannot be sent, by column and row (counted from 0).
     """
-    columns = [_column(frame.iloc[:, place], str(name)) for place, name in enumerate(frame.columns)]
+    fields = side or {}
+    columns = [
+        _field_column(frame.iloc[:, place], str(name), fields.get(str(name)))
+        for place, name in enumerate(frame.columns)
+    ]
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def says_more(side: VectorSide | None) -> bool:
+    """Whether a field of the model takes text or a gap, so that not every value need be a number."""
+    return side is not None and any(
+        entry.get("nullable") or entry["var_type"].upper() == "STRING" for entry in side.values()
+    )
 
 
 def series_numbers(series: pd.Series[Any]) -> list[int | float]:
@@ -84,6 +109,37 @@ def nested(array: npt.NDArray[Any], name: str | None = None) -> list[Any]:
 def numbers(array: npt.NDArray[Any]) -> list[Any]:
     """A nested list of a vector or of rows of vectors: booleans become 0 and 1."""
     return nested(array.astype(np.int8) if array.dtype.kind == "b" else array)
+
+
+def _field_column(column: pd.Series[Any], name: str, entry: FieldSchema | None) -> Sequence[Value]:
+    if entry is None or not says_more({name: entry}):
+        return _column(column, name)
+    if column.dtype.kind in "biuf" and not column.isna().any():
+        return _column(column, name)
+    return [_value(value, name, row, entry) for row, value in enumerate(column.tolist())]
+
+
+def _value(value: Any, name: str, row: int | None, entry: FieldSchema | None) -> Value:
+    if entry is not None:
+        if entry.get("nullable") and _is_gap(value):
+            return None
+        if entry["var_type"].upper() == "STRING" and isinstance(value, str):
+            return str(value)
+        if entry["var_type"].upper() == "STRING" and _is_gap(value):
+            raise BadInput(
+                f"Field {name!r}" + ("" if row is None else f" in row {row}") + " is empty.",
+                field=name,
+                row=row,
+                expected="text",
+                got=str(value),
+            )
+    return _number(value, name, row)
+
+
+def _is_gap(value: Any) -> bool:
+    """Whether this is None, NaN, or pandas' NA or NaT; known by name, for pandas need not be there."""
+    missing = value is None or type(value).__name__ in ("NAType", "NaTType")
+    return missing or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
 
 
 def _column(column: pd.Series[Any], name: str) -> Sequence[int | float]:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tensortrigger_lab import answers, artifacts, signature
+from tensortrigger_lab import answers
 from tensortrigger_lab.client import Client, reference_to
 from tensortrigger_lab.comparison import Check, compare, in_order
 from tensortrigger_lab.display import size_told
 from tensortrigger_lab.earlier_names import with_earlier_names
 from tensortrigger_lab.endpoint import Model
-from tensortrigger_lab.errors import BadInput, ModelRefused, NotReady, TensorTriggerError
-from tensortrigger_lab.example_rows import ExampleRows, example_rows
-from tensortrigger_lab.notebook_objects import is_frame, is_keras_model
+from tensortrigger_lab.errors import ModelRefused, NotReady, TensorTriggerError
+from tensortrigger_lab.example_rows import ExampleRows
+from tensortrigger_lab.packing import Package, check_name, packed
 from tensortrigger_lab.progress import progress_for
+from tensortrigger_lab.provenance import details_of
+from tensortrigger_lab.sending import Sending
 from tensortrigger_lab.session import session
 from tensortrigger_lab.wire import ModelRecord
 
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 POLL = 0.25
 """Seconds between two looks at a version that is not ready yet."""
 TIMEOUT = 900.0
@@ -38,14 +37,25 @@ def publish(
     description: str = "",
     schema: Mapping[str, Any] | None = None,
     *,
+    alias: str | None = None,
+    tags: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, float] | None = None,
+    author: str | None = None,
+    git_commit: str | None = None,
+    notebook: str | None = None,
     progress: bool = True,
     timeout: float = TIMEOUT,
     client: Client | None = None,
 ) -> Model:
     """Make a Keras model an endpoint, and see that it answers as ``model.predict`` does.
 
+    The example's rows and what the model says to them go along, and the version becomes ready only when the
+    endpoint reproduces them; ``tt.receipt(model)`` is the proof. Without an example a few rows are made from the
+    model's inputs where that is safe; else the backend makes some.
+
     Args:
-        model: a built Keras model, or the path of a ``.keras`` or ``.h5`` file.
+        model: a built Keras model, or the path of a ``.keras``, ``.h5`` or ``.onnx`` file, of a SavedModel's
+            folder, or of a ``.zip`` or ``.tar.gz`` of one.
         name: 1 to 63 of a-z, 0-9, ``.``, ``_``, ``-``; publishing again under a name makes its next version.
         example: rows that the model takes: a DataFrame of shape (n, k), whose columns name the inputs and
             whose dtypes say INT or FLOAT; an array, batch axis first; a list or mapping of arrays for several
@@ -54,6 +64,12 @@ def publish(
         schema: ``{name: {var_type, index}}`` or ``{input_schema, output_schema}``, not to be inferred. Where
             neither it nor a DataFrame names the inputs, and the latest version of the same name has names for
             as many, those stay: whoever calls the endpoint goes on as before. This is told.
+        alias: a name such as ``production`` that shall mean this version from the moment it is ready.
+        tags: ``{key: value}``, to find it by.
+        metrics: ``{name: number}``; by default the last epoch of the model's own training in this process.
+        author: by default the user of this JupyterHub; elsewhere nobody, unless you say so.
+        git_commit: by default the commit of this folder, where it is in a git work tree.
+        notebook: by default the file name of the notebook that this runs in. ``""`` keeps any of the three back.
         progress: whether to show it.
         timeout: seconds to wait until the version is ready.
 
@@ -69,139 +85,36 @@ def publish(
     """
     check_name(name)
     client = client or session().client
+    details = details_of(
+        model,
+        alias=alias,
+        tags=tags,
+        metrics=metrics,
+        author=author,
+        notebook=notebook,
+        git_commit=git_commit,
+    )
     with progress_for(progress) as shown:
         shown.show("saving the model")
-        package = packed(model, name, example, description, schema)
-        declared, remark = with_earlier_names(
-            client, name, package.schema, package.rows, guessed=package.guessed, outputs=package.outputs
-        )
-        shown.show("checking, rebuilding and verifying", note=size_told(len(package.content)))
-        record = client.publish(
-            artifacts.encoded(package.content),
-            name=name,
-            title=package.title,
-            description=description,
-            schema=declared,
-            idempotency_key=uuid.uuid4().hex,
-        )
+        package = packed(model, name, example, description, schema, details=details)
+        with package.artifact:
+            declared, remark = with_earlier_names(
+                client, name, package.schema, package.rows, guessed=package.guessed, outputs=package.outputs
+            )
+            sending = Sending(package, declared, client, uuid.uuid4().hex)
+            size = size_told(package.artifact.size)
+            record = sending.sent(
+                told=lambda done, total: shown.show("uploading", done, total, size_told(total, done)),
+                handed_over=lambda: shown.show("checking, rebuilding and verifying", note=size),
+            )
         record = ready(client, record, lambda now: shown.show(now.state), timeout)
         if package.rows is not None:
             shown.show("comparing with model.predict")
         check = compared(client, record, package)
+        remark = "; ".join(part for part in (remark, sending.remark) if part)
         told = f"published {record.name!r} version {record.version}: {check}"
         shown.finish(f"{told}; {remark}" if remark else told)
     return Model(record, client, example=example_body(record, package.rows), check=check, remark=remark)
-
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    """What publishing needs of a model: taken while nothing changes it, sent whenever.
-
-    Attributes:
-        content: the bytes of the saved file.
-        schema: what is declared; None for a model that takes tensors.
-        rows: the example's first rows; None where there was no example or none of its rows is finite.
-        predicted: what the model said to them; None where nothing in this process could.
-        given: whether there was an example.
-        guessed: whether the schema's input names stand for nothing that the user wrote.
-        outputs: how many numbers the model gives, where that is known and nobody has named them.
-    """
-
-    name: str
-    title: str
-    description: str
-    content: bytes
-    schema: dict[str, Any] | None
-    rows: ExampleRows | None
-    predicted: Any
-    given: bool
-    guessed: bool = False
-    outputs: int | None = None
-
-
-def packed(
-    model: Any,
-    name: str,
-    example: Any = None,
-    description: str = "",
-    schema: Mapping[str, Any] | None = None,
-    *,
-    title: str = "",
-) -> Package:
-    """Save the model and ask it the example, without a word to any backend; see ``publish``.
-
-    Raises:
-        BadInput: name, example or schema cannot be right.
-    """
-    check_name(name)
-    declared = declared_schema(model, example, schema)
-    rows = example_rows(example) if example is not None else None
-    predicted = _predicted(model, rows) if rows is not None else None
-    content = artifacts.model_bytes(model)
-    return Package(
-        name,
-        title or name,
-        description,
-        content,
-        declared,
-        rows,
-        predicted,
-        given=example is not None,
-        guessed=schema is None and not is_frame(example),
-        outputs=schema_width(getattr(model, "output_shape", None)) if schema is None else None,
-    )
-
-
-def check_name(name: str) -> None:
-    """Refuse a name that cannot stand in a URL.
-
-    Raises:
-        BadInput: with one that could, where that can be made of it.
-    """
-    if not NAME.fullmatch(name):
-        made = re.sub(r"[^a-z0-9._-]+", "-", name.strip().lower()).strip("-._")[:63]
-        hint = f", such as {made!r}" if made else ""
-        raise BadInput(
-            "The name cannot stand in a URL.",
-            field="name",
-            expected=f"1 to 63 of a-z, 0-9, '.', '_' and '-'{hint}",
-            got=repr(name[:80]),
-        )
-
-
-def declared_schema(model: Any, example: Any, schema: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The schema to declare, None for a model that takes tensors; it fits the model where that is at hand."""
-    keras = is_keras_model(model)
-    shape = getattr(model, "input_shape", None) if keras and model.built else None
-    vector = schema_width(shape)
-    if schema is not None:
-        found: dict[str, Any] | None = signature.checked_schema(schema)
-    elif example is not None:
-        found = dict(signature.infer_schema(example) or {}) or None
-        if shape is not None and vector is None and not is_frame(example):
-            # Rows of numbers, but the model reads them as a sequence of free length or as more axes.
-            found = None
-    else:
-        found = dict(signature.schema_of_shape(shape) or {}) or None
-    if found is not None:
-        signature.check_width(found, vector)
-    return found
-
-
-def schema_width(shape: Any) -> int | None:
-    """k of an ``input_shape`` (None, k); None for any other."""
-    return len(signature.schema_of_shape(shape) or ()) or None
-
-
-def _predicted(model: Any, rows: ExampleRows) -> Any:
-    """What the model in this process says to the rows; None where there is only a file."""
-    if not is_keras_model(model):
-        return None
-    try:
-        return model.predict(rows.for_keras, verbose=0)
-    except (ValueError, TypeError) as error:
-        told = str(error).strip().splitlines()
-        raise BadInput(f"model.predict does not take the example: {told[0] if told else error}") from error
 
 
 def ready(

@@ -15,8 +15,11 @@ IN_MEMORY = 16 << 20
 """Bytes of results that are held in memory; more go through a temporary file."""
 
 
-def read_results(chunks: Iterable[bytes], rows_total: int | None) -> pd.DataFrame:
+def read_results(chunks: Iterable[bytes], rows_total: int | None, kept: Iterable[str] = ()) -> pd.DataFrame:
     """One float column an output, indexed 0 to ``rows_total - 1``; NaN where a row has no result.
+
+    Args:
+        kept: columns that were carried through, which come first and as pandas reads them.
 
     Raises:
         UnexpectedAnswer: it is not the CSV of a job's results.
@@ -34,7 +37,9 @@ def read_results(chunks: Iterable[bytes], rows_total: int | None) -> pd.DataFram
             raise UnexpectedAnswer(f"The results of the job cannot be read: {error}.") from error
     frame.index.name = None
     # Without a single row pandas cannot tell that a column holds numbers.
-    numbers = [name for name in frame.columns if is_numeric_dtype(frame[name]) or frame.empty]
+    carried = set(kept)
+    outputs = [name for name in frame.columns if name not in carried]
+    numbers = [name for name in outputs if is_numeric_dtype(frame[name]) or frame.empty]
     frame = frame.astype(dict.fromkeys(numbers, "float64"))
     total = rows_total if rows_total is not None else (int(frame.index.max()) + 1 if len(frame) else 0)
     return frame.reindex(pd.RangeIndex(total))

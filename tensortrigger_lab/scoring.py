@@ -1,14 +1,13 @@
-"""Scores a CSV file or a DataFrame in the background of the backend, streaming both ways."""
+"""Scores a file of rows or a DataFrame in the background of the backend, streaming both ways."""
 
 from __future__ import annotations
 
 import uuid
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from tensortrigger_lab.background import Job
 from tensortrigger_lab.client import Client
@@ -16,6 +15,7 @@ from tensortrigger_lab.display import size_told
 from tensortrigger_lab.errors import BadInput, RowsRejected
 from tensortrigger_lab.notebook_objects import is_frame
 from tensortrigger_lab.progress import Progress, progress_for
+from tensortrigger_lab.rows_file import RowsFile, rows_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,12 +24,35 @@ CHUNK = 1 << 18
 """Bytes of the upload that are in memory at once."""
 
 
-def score(client: Client, reference: str, source: Any, *, progress: bool = True) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What may be chosen for a job.
+
+    Attributes:
+        keep: columns of the source that stand before the outputs.
+        priority: 0 to 9, 5 where it is None; higher goes first among your own jobs.
+        delimiter, encoding: of a CSV file that has not commas, or is not UTF-8.
+        webhook: an address that is told when the job has ended.
+    """
+
+    keep: Sequence[str] = ()
+    priority: int | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    webhook: str | None = None
+
+
+DEFAULTS: Final = Choices()
+
+
+def score(
+    client: Client, reference: str, source: Any, *, choices: Choices = DEFAULTS, progress: bool = True
+) -> pd.DataFrame:
     """The model's outputs for every row of ``source``.
 
     Args:
-        reference: the model's id, ``name`` or ``name/3``.
-        source: path of a CSV file with a header, or a DataFrame; columns are matched by name.
+        reference: the model's id, ``name``, ``name/3`` or ``name@alias``.
+        source: a DataFrame, or the path of a CSV, NDJSON, Parquet or Arrow file; columns are matched by name.
         progress: whether to show it.
 
     Returns:
@@ -44,39 +67,53 @@ def score(client: Client, reference: str, source: Any, *, progress: bool = True)
     Warns:
         RowsRejected: rows have no score; with the first one's reason.
     """
+    # What a DataFrame holds need not travel there and back.
+    sent = replace(choices, keep=()) if is_frame(source) else choices
     with progress_for(progress) as shown:
-        with csv_file(source) as path:
-            job = start(client, reference, path, shown)
+        with rows_file(source) as rows:
+            job = start(client, reference, rows, shown, sent)
         job.wait(shown)
         shown.show("reading the results")
         frame = job.results()
         shown.finish(job.summary(explained=False))
     _warn_of_rejects(frame)
     if is_frame(source):
+        import pandas as pd
+
         if len(frame) != len(source):
             raise BadInput(
                 f"The backend read {len(frame)} rows of a table that has {len(source)}: "
                 "is there a row without any value?"
             )
         frame.index = source.index
+        attrs = frame.attrs
+        frame = pd.concat([source[list(choices.keep)], frame], axis=1) if choices.keep else frame
+        frame.attrs = attrs
     return frame
 
 
 def score_to(
-    client: Client, reference: str, source: Any, output: str | Path | BinaryIO, *, progress: bool = True
+    client: Client,
+    reference: str,
+    source: Any,
+    output: str | Path | BinaryIO,
+    *,
+    choices: Choices = DEFAULTS,
+    progress: bool = True,
 ) -> Job:
-    """Score ``source`` into a CSV, streamed: ``row`` (from 0), then the outputs; rejected rows are absent.
+    """Score ``source`` into a file, streamed: ``row`` (from 0), kept columns, outputs; rejected rows are absent.
 
     Args:
-        output: a file's path, which exists only when it is complete, or where to write the bytes.
+        output: a file's path, which exists only when it is complete: ``.parquet``, ``.ndjson``, else a CSV; or where
+            to write the bytes of a CSV.
 
     Raises:
         OSError: the file cannot be written.
         TensorTriggerError: as for ``score``.
     """
     with progress_for(progress) as shown:
-        with csv_file(source) as path:
-            job = start(client, reference, path, shown)
+        with rows_file(source) as rows:
+            job = start(client, reference, rows, shown, choices)
         job.wait(shown)
         if isinstance(output, str | Path):
             job.save(output)
@@ -97,46 +134,29 @@ def _warn_of_rejects(frame: pd.DataFrame) -> None:
         warnings.warn(told, RowsRejected, stacklevel=4)
 
 
-def start(client: Client, reference: str, path: Path, progress: Progress) -> Job:
+def start(
+    client: Client, reference: str, rows: RowsFile, progress: Progress, choices: Choices = DEFAULTS
+) -> Job:
     """Stream the file up and queue the job."""
-    size = path.stat().st_size
+    size = rows.path.stat().st_size
 
     def body() -> Iterator[bytes]:
         sent = 0
-        with path.open("rb") as file:
+        with rows.path.open("rb") as file:
             while chunk := file.read(CHUNK):
                 yield chunk
                 sent += len(chunk)
                 progress.show("uploading", sent, size, size_told(size, sent))
 
-    job_id = client.start_job(reference, body, idempotency_key=uuid.uuid4().hex)
+    job_id = client.start_job(
+        reference,
+        body,
+        idempotency_key=uuid.uuid4().hex,
+        media_type=rows.media_type,
+        keep=choices.keep,
+        priority=choices.priority,
+        delimiter=choices.delimiter or rows.delimiter,
+        encoding=choices.encoding,
+        webhook=choices.webhook,
+    )
     return Job(client.job(job_id), client)
-
-
-@contextmanager
-def csv_file(source: Any) -> Iterator[Path]:
-    """The path of ``source`` as a CSV file; a DataFrame is written to a temporary one.
-
-    Raises:
-        BadInput: no such file, not a file, or an empty table.
-    """
-    if is_frame(source):
-        if source.empty:
-            raise BadInput("The DataFrame is empty: there is nothing to score.", got=f"shape {source.shape}")
-        with TemporaryDirectory(prefix="tensortrigger-") as folder:
-            path = Path(folder) / "rows.csv"
-            flags = source.select_dtypes(include=["bool", "boolean"]).columns
-            # The API's CSV holds numbers only.
-            source.astype(dict.fromkeys(flags, "Int8")).to_csv(path, index=False)
-            yield path
-        return
-    if not isinstance(source, str | Path):
-        raise BadInput(
-            "This cannot be scored as a CSV.",
-            expected="a path or a DataFrame",
-            got=type(source).__name__,
-        )
-    path = Path(source).expanduser()
-    if not path.is_file():
-        raise BadInput(f"There is no file {str(path)!r}.")
-    yield path

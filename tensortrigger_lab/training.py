@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tensortrigger_lab import display
@@ -13,10 +14,10 @@ from tensortrigger_lab.client import Client
 from tensortrigger_lab.curves import frame_of, history_of, metrics_told
 from tensortrigger_lab.endpoint import Model
 from tensortrigger_lab.errors import JobFailed, TensorTriggerError
+from tensortrigger_lab.job_handle import JobHandle
 from tensortrigger_lab.progress import Progress, progress_for
 from tensortrigger_lab.session import session
-from tensortrigger_lab.training_data import training_data
-from tensortrigger_lab.wire import JobRecord
+from tensortrigger_lab.training_data import file_body, label_names, training_data
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def train(
     model: Model | str,
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
     epochs: int = 100,
     batch_size: int = 32,
@@ -44,11 +45,12 @@ def train(
     """Train a published model on more data; the result is its next version, and the old one stays.
 
     Args:
-        model: a ``Model``, an id, ``name`` (its latest version) or ``name/3``.
-        x: n rows: a DataFrame whose columns are the model's inputs, an array or list of shape (n, k), a list of
-            dicts, or arrays by input name; batch axis first.
-        y: n labels: numbers or class indices (from 0) as an array, list or Series of shape (n,); an array or
-            DataFrame of shape (n, outputs); or arrays by output name.
+        model: a ``Model``, an id, ``name`` (its ``production``, else its latest), ``name/3`` or ``name@alias``.
+        x: n rows: the path of a CSV file, which is streamed from disk; a DataFrame whose columns are the model's
+            inputs; an array or list of shape (n, k); a list of dicts; or arrays by input name, batch axis first.
+        y: n labels: of a file the columns that are learnt, by name, or None for the model's declared outputs; else
+            numbers or class indices (from 0) as an array, list or Series of shape (n,); an array or DataFrame of
+            shape (n, outputs); or arrays by output name.
         epochs: times that all rows are gone through.
         batch_size: rows a step.
         validation_split: the share of the rows, from 0 to below 1, that is only validated with.
@@ -68,49 +70,42 @@ def train(
         >>> training = tt.train("churn", X, y, epochs=20, validation_split=0.2)  # doctest: +SKIP
         >>> training.model.version, training.history()["val_loss"].min()  # doctest: +SKIP
         (2, 0.31)
+        >>> tt.train("houses", "sold.csv", "price", epochs=20)  # doctest: +SKIP
     """
     if isinstance(model, Model):
         client, record = client or model.client, model.record
     else:
         client = client or session().client
         record = client.model(model)
-    body: dict[str, Any] = {
-        **training_data(record, x, y),
+    options: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
         "validation_split": validation_split,
         "shuffle": shuffle,
     }
     chosen = {"learning_rate": learning_rate, "loss": loss, "optimizer": optimizer, "name": name}
-    body |= {key: value for key, value in chosen.items() if value is not None}
-    job_id = client.start_training(record.model_id, body, idempotency_key=uuid.uuid4().hex)
+    options |= {key: value for key, value in chosen.items() if value is not None}
+    once = uuid.uuid4().hex
+    if isinstance(x, str | Path):
+        job_id = client.start_file_training(
+            record.model_id, file_body(x), idempotency_key=once, labels=label_names(y), options=options
+        )
+    else:
+        body = {**training_data(record, x, y), **options}
+        job_id = client.start_training(record.model_id, body, idempotency_key=once)
     training = Training(client.job(job_id), client)
     if wait:
         training.wait(progress)
     return training
 
 
-class Training:
+class Training(JobHandle):
     """A handle on one training; ``record`` is how it stood at the last look."""
-
-    def __init__(self, record: JobRecord, client: Client) -> None:
-        self.record = record
-        self.client = client
-
-    @property
-    def job_id(self) -> str:
-        """Names the training for ever."""
-        return self.record.job_id
 
     @property
     def run_id(self) -> str:
         """Names its run, which holds the curves."""
         return self.record.run_id or self.job_id
-
-    @property
-    def state(self) -> str:
-        """queued, running, succeeded, failed or cancelled."""
-        return self.record.state
 
     @property
     def run(self) -> Run:
@@ -132,16 +127,6 @@ class Training:
                 self._ended() if self.record.final else f"{self._named()} runs still.", self.job_id
             )
         return Model(self.client.model(made.model_id), self.client)
-
-    def refresh(self) -> Training:
-        """Look again."""
-        self.record = self.client.job(self.job_id)
-        return self
-
-    def cancel(self) -> Training:
-        """Stop it; no version is made. Safe to repeat."""
-        self.client.cancel_job(self.job_id)
-        return self.refresh()
 
     def wait(self, progress: bool = True, sleep: Callable[[float], None] = time.sleep) -> Model:
         """The new version, when it is there; a KeyboardInterrupt cancels the training first.
@@ -207,9 +192,3 @@ class Training:
 
     def _ended(self) -> str:
         return f"{self._named()} is {self.state}{f': {self.record.error}' if self.record.error else '.'}"
-
-    def __repr__(self) -> str:
-        return display.job_text(self.record)
-
-    def _repr_html_(self) -> str:
-        return display.job_html(self.record)

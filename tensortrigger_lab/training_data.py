@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,15 @@ import numpy as np
 from tensortrigger_lab import payload
 from tensortrigger_lab.errors import BadInput
 from tensortrigger_lab.notebook_objects import is_frame, is_series
+from tensortrigger_lab.request import Body
 from tensortrigger_lab.signature import as_array
 from tensortrigger_lab.wire import ModelRecord
 
 if TYPE_CHECKING:
     import pandas as pd
+
+BLOCK = 1 << 18
+"""Bytes of a file that are in memory at once."""
 
 
 def training_data(record: ModelRecord, x: Any, y: Any) -> dict[str, Any]:
@@ -40,25 +44,49 @@ def training_data(record: ModelRecord, x: Any, y: Any) -> dict[str, Any]:
     return {**inputs, **labels}
 
 
-def table_and_labels(source: str | Path | pd.DataFrame, labels: Sequence[str]) -> tuple[Any, Any]:
+def file_body(source: str | Path) -> Body:
+    """Opens the bytes of a CSV file anew, in blocks.
+
+    Raises:
+        BadInput: there is no such file.
+    """
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise BadInput(f"There is no file {str(source)!r}.")
+
+    def blocks() -> Iterator[bytes]:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                yield block
+
+    return blocks
+
+
+def label_names(y: Any) -> tuple[str, ...]:
+    """The label columns of a file.
+
+    Raises:
+        BadInput: this names no columns.
+    """
+    names = (y,) if isinstance(y, str) else () if y is None else y
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise BadInput(
+            "The labels of a file are columns of it.",
+            expected="a name or a list of names",
+            got=type(y).__name__,
+        )
+    return tuple(names)
+
+
+def table_and_labels(table: pd.DataFrame, labels: Sequence[str]) -> tuple[Any, Any]:
     """A table cut into rows and labels.
 
     Args:
-        source: a DataFrame, or the path of a CSV file with a header.
         labels: the columns that are to be learnt; all others are inputs.
 
     Raises:
-        BadInput: no such file or column, or a file that cannot be read.
+        BadInput: there is no such column.
     """
-    import pandas as pd
-
-    if is_frame(source):
-        table = source
-    else:
-        try:
-            table = pd.read_csv(Path(str(source)).expanduser())
-        except (OSError, ValueError) as error:
-            raise BadInput(f"{str(source)!r} cannot be read: {error}.") from None
     missing = [name for name in labels if name not in table.columns]
     if missing or not labels:
         told = ", ".join(map(repr, missing)) or "none was named"
@@ -72,14 +100,15 @@ def table_and_labels(source: str | Path | pd.DataFrame, labels: Sequence[str]) -
 
 
 def _inputs(record: ModelRecord, x: Any) -> tuple[dict[str, Any], int]:
+    side = record.schema["input_schema"] if record.schema is not None else None
     if is_frame(x):
-        rows = payload.frame_lists(_in_order(x, record.input_names, "input"))
+        rows = payload.frame_lists(_in_order(x, record.input_names, "input"), side)
         return ({"input_vectors": rows} if record.schema is not None else {"inputs": rows}), len(rows)
     if isinstance(x, Mapping):
         arrays = {str(name): as_array(values) for name, values in x.items()}
         return {"inputs": _nested(arrays)}, _rows(arrays)
     if isinstance(x, list | tuple) and x and all(isinstance(row, Mapping) for row in x):
-        vectors = [payload.vector(row, place) for place, row in enumerate(x)]
+        vectors = [payload.vector(row, place, side) for place, row in enumerate(x)]
         return {"input_vectors": vectors}, len(vectors)
     array = as_array(x)
     if array.ndim < 2 and array.dtype.kind not in "UO":

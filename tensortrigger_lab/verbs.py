@@ -1,7 +1,8 @@
-"""The functions that a notebook calls about what is there already: run, score_csv, models, jobs, runs."""
+"""The functions that a notebook calls about what is there already: run, score, models, jobs, runs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tensortrigger_lab import display, inference, scoring
@@ -13,7 +14,7 @@ from tensortrigger_lab.run_handle import Run
 from tensortrigger_lab.session import session
 from tensortrigger_lab.training import Training
 from tensortrigger_lab.watching import found_target
-from tensortrigger_lab.wire import JobRecord
+from tensortrigger_lab.wire import JobRecord, PartitionRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ def run(model: Model | str, x: Any, *, client: Client | None = None) -> Any:
     """The model's answer to ``x``, in the form in which ``x`` came.
 
     Args:
-        model: a ``Model``, an id, ``name`` (its latest version) or ``name/3``.
+        model: a ``Model``, an id, ``name`` (its ``production``, else its latest), ``name/3`` or ``name@alias``.
         x: one vector (a dict of numbers, a Series, a list or array of shape (k,)) or a batch: a DataFrame,
             a list of dicts, an array of shape (n, k) or with more axes, or, for a model with several inputs,
             a dict or list of arrays; batch axis first.
@@ -46,16 +47,29 @@ def run(model: Model | str, x: Any, *, client: Client | None = None) -> Any:
     return inference.infer(client or session().client, model, x)
 
 
-def score_csv(
-    model: Model | str, source: Any, *, progress: bool = True, client: Client | None = None
+def score(
+    model: Model | str,
+    source: Any,
+    *,
+    keep: Sequence[str] = (),
+    priority: int | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    webhook: str | None = None,
+    progress: bool = True,
+    client: Client | None = None,
 ) -> pd.DataFrame:
-    """The model's outputs for every row of a CSV file or DataFrame, computed in the backend's background.
+    """The model's outputs for every row of a file or DataFrame, computed in the backend's background.
 
     Args:
-        model: a ``Model``, an id, ``name`` or ``name/3``.
-        source: path of a CSV file with a header, which is streamed from disk, or a DataFrame; columns are
-            matched by name, whatever their order. Booleans in a file must be written as 0 and 1; those of a
-            DataFrame are.
+        model: a ``Model``, an id, ``name``, ``name/3`` or ``name@alias``.
+        source: a DataFrame, or the path of a file, which is streamed from disk: ``.csv`` with a header, ``.tsv``,
+            ``.ndjson``, ``.parquet`` or ``.arrow``, the text ones perhaps with ``.gz``. Columns are matched by name,
+            whatever their order.
+        keep: columns of the source that stand before the outputs, such as an id.
+        priority: 0 to 9, 5 where it is None; higher goes first among your own jobs.
+        delimiter, encoding: of a CSV file that has not commas, or is not UTF-8.
+        webhook: an address that is told when the job has ended.
         progress: whether to show it.
 
     Returns:
@@ -71,16 +85,20 @@ def score_csv(
         RowsRejected: rows have no score; with the first one's reason.
 
     Example:
-        >>> tt.score_csv("churn", "customers.csv")["output"].mean()  # doctest: +SKIP
-        0.214
+        >>> tt.score("churn", "customers.parquet", keep=["customer"])  # doctest: +SKIP
     """
+    choices = scoring.Choices(keep, priority, delimiter, encoding, webhook)
     if isinstance(model, Model):
-        return scoring.score(client or model.client, model.model_id, source, progress=progress)
-    return scoring.score(client or session().client, model, source, progress=progress)
+        client, model = client or model.client, model.model_id
+    return scoring.score(client or session().client, model, source, choices=choices, progress=progress)
+
+
+score_csv = score
+"""``score`` by its earlier name."""
 
 
 def model(reference: str, *, client: Client | None = None) -> Model:
-    """A published version by id, ``name`` (its latest) or ``name/3``.
+    """A published version by id, ``name`` (its ``production``, else its latest), ``name/3`` or ``name@alias``.
 
     Example:
         >>> tt.model("churn/2").engine  # doctest: +SKIP
@@ -91,16 +109,44 @@ def model(reference: str, *, client: Client | None = None) -> Model:
 
 
 def models(
-    name: str | None = None, *, limit: int = 100, client: Client | None = None
+    name: str | None = None,
+    *,
+    alias: str | None = None,
+    tag: str | Sequence[str] | Mapping[str, str] | None = None,
+    q: str | None = None,
+    state: str | None = None,
+    author: str | None = None,
+    format: str | None = None,  # noqa: A002 - the API's own word
+    engine: str | None = None,
+    limit: int = 100,
+    client: Client | None = None,
 ) -> display.Listing[Model]:
     """The newest published versions, newest first, as a list that shows itself as a table.
+
+    Args:
+        name: only the versions of this model.
+        alias: only those which an alias of that name means now.
+        tag: ``key:value``, several of them, or a mapping; only those that have all of them.
+        q: only those with this text in name, title or description.
+        state, author, format, engine: only those that are so.
 
     Example:
         >>> [model.name for model in tt.models()]  # doctest: +SKIP
         ['churn', 'churn']
     """
     client = client or session().client
-    found = [Model(record, client) for record in client.models(name=name, limit=limit)]
+    records = client.models(
+        name=name,
+        state=state,
+        alias=alias,
+        tag=tag,
+        author=author,
+        format=format,
+        engine=engine,
+        q=q,
+        limit=limit,
+    )
+    found = [Model(record, client) for record in records]
     return display.Listing(
         found,
         display.MODEL_HEADINGS,
@@ -109,20 +155,25 @@ def models(
     )
 
 
-def delete(reference: str, *, client: Client | None = None) -> Model:
+def delete(reference: str, *, force: bool = False, client: Client | None = None) -> Model:
     """Remove one version for good; the model that it was.
 
     Args:
-        reference: an id or ``name/3``; a bare name is refused, since it means another version every time.
+        reference: an id or ``name/3``; a bare name or an alias is refused, since it means another version at
+            another time.
+        force: although an alias means it; the alias goes too.
+
+    Raises:
+        Conflict: an alias means it.
     """
     found = model(reference, client=client)
-    if reference == found.name:
+    if reference == found.name or "@" in reference:
         raise BadInput(
-            "A name alone does not say which version shall go.",
+            "A name or an alias does not say for certain which version shall go.",
             expected=f"an id or {display.version_name(found.record)}",
             got=reference,
         )
-    found.delete()
+    found.delete(force=force)
     return found
 
 
@@ -175,7 +226,23 @@ def jobs(
         [handle_of(record, client) for record in records],
         display.JOB_HEADINGS,
         lambda job: display.job_row(job.record, names.get(job.record.model_id)),
-        "No jobs yet: start one with tt.score_csv(model, path_or_DataFrame) or tt.train(model, x, y).",
+        "No jobs yet: start one with tt.score(model, path_or_DataFrame) or tt.train(model, x, y).",
+    )
+
+
+def partitions(job_id: str, *, client: Client | None = None) -> display.Listing[PartitionRecord]:
+    """What a job is cut into, and how far each partition is, as a list that shows itself as a table.
+
+    Example:
+        >>> [part.state for part in tt.partitions(job_id)]  # doctest: +SKIP
+        ['done', 'claimed']
+    """
+    client = client or session().client
+    return display.Listing(
+        client.job_partitions(job_id),
+        display.PARTITION_HEADINGS,
+        display.partition_row,
+        "No partitions: a training is not cut, nor a table without rows.",
     )
 
 

@@ -1,30 +1,76 @@
-"""Which tests start TensorFlow or a whole backend, and which share what they start.
+"""Which tests start TensorFlow or a whole backend, and which of them stay together in one process.
 
-``make quick`` leaves the former out. ``make test`` runs on two processes; the tests of one slow folder stay together,
-because they share a server or published models.
+``make quick`` leaves the former out. ``make test`` runs two processes: a file stays whole, and so do the files that
+share a server or published models, so that these are made once. What takes longest comes first.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+pytest_plugins = ["services"]
+
+HERE = Path(__file__).parent
 SLOW = tuple(
-    Path(__file__).parent / folder
-    for folder in ("backend/api", "forge", "server_extension", "trainer", "browser")
+    HERE / folder
+    for folder in (
+        *("backend/api", "forge", "hostile", "server_extension", "trainer", "browser"),
+        *("distributed", "chaos"),
+    )
 )
 
+TOGETHER = {
+    "backend/api/": "one server with models",
+    "forge/test_benign_models.py": "the zoo",
+    "forge/test_doctor_servables.py": "the zoo",
+    "forge/test_forge_processes.py": "the zoo",
+    "forge/test_refusals.py": "the zoo",
+    "forge/test_servables_answer_like_the_original.py": "the zoo",
+    "chaos/": "the deployment that is broken",
+    "distributed/": "a deployment",
+    "packaging/": "the wheel",
+    "hostile/": "the hostile host",
+    "lab/kernel/test_bridge_keras.py": "one server for notebooks",
+    "lab/test_end_to_end": "one server for notebooks",
+    "lab/test_notebooks.py": "one server for notebooks",
+    "sandbox/": "the attacks",
+}
+"""Folders and files, by how their paths begin, and what their tests share; what takes longest comes first."""
 
+
+def shared_by(path: str) -> str:
+    """What the tests of a file share with those of others, or the file itself."""
+    inside = path.removeprefix(f"{HERE.name}/")
+    return next((shared for beginning, shared in TOGETHER.items() if inside.startswith(beginning)), path)
+
+
+# First, because the runner leaves tests out in a hook of the same name.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        folder = next((folder for folder in SLOW if folder in item.path.parents), None)
-        if folder is not None:
+        if any(folder in item.path.parents for folder in SLOW):
             item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.xdist_group(folder.name))
-        elif item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
-        else:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
-    # The longest folder first, so that the other process takes all the rest meanwhile.
-    items.sort(key=lambda item: SLOW[0] not in item.path.parents)
+    first = list(dict.fromkeys(TOGETHER.values()))
+
+    def place(item: pytest.Item) -> int:
+        shared = shared_by(item.nodeid.partition("::")[0])
+        if shared in first:
+            return first.index(shared)
+        return len(first) + (item.get_closest_marker("slow") is None)
+
+    items.sort(key=place)
+
+
+# The marks of `--dist loadgroup` do nothing in pytest 9.2 (pytest-xdist, issue 1386), so the groups are told this way.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    # In the order above, not by how many tests there are.
+    config.option.loadscopereorder = False
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = lambda nodeid: shared_by(nodeid.partition("::")[0])
+    return scheduler

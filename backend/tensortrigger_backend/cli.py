@@ -1,4 +1,4 @@
-"""The server commands of ``tt``: serve, migrate, keys."""
+"""The server commands of ``tt``: serve, its parts api, worker, trainer and forge, migrate, keys."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tensortrigger_backend.daemon import Process
+    from tensortrigger_backend.server import Face
     from tensortrigger_backend.settings import Settings
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -24,20 +26,45 @@ def register_serve(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "serve",
         help="run the whole backend on this machine",
-        description="Run the whole backend on this machine: SQLite, local files, in-process queue.",
+        description="Run the whole backend in one process, by default on SQLite, local files and a queue in memory.",
     )
-    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port to listen on (default 8500; 0 takes a free one)")
-    _add_data_dir(parser)
-    parser.add_argument("--auth", action="store_true", help="demand API keys even on loopback")
+    _add_address(parser)
     parser.add_argument("--fd", type=int, help="listen on this inherited socket instead of host and port")
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
     parser.set_defaults(run=serve)
 
 
+def register_api(subparsers: Subparsers) -> None:
+    """Add ``tt api``."""
+    parser = subparsers.add_parser(
+        "api",
+        help="answer requests; others score, train and check models",
+        description="The HTTP face of a deployment on PostgreSQL, a shared blob store and RabbitMQ.",
+    )
+    _add_address(parser)
+    parser.set_defaults(run=api, fd=None, exit_with_parent=False)
+
+
+def register_worker(subparsers: Subparsers) -> None:
+    """Add ``tt worker``."""
+    _add_role(subparsers, "worker", "score the partitions of CSV jobs", worker)
+
+
+def register_trainer(subparsers: Subparsers) -> None:
+    """Add ``tt trainer``."""
+    _add_role(subparsers, "trainer", "work on trainings", trainer)
+
+
+def register_forge(subparsers: Subparsers) -> None:
+    """Add ``tt forge``."""
+    _add_role(subparsers, "forge", "check and rebuild the models that are published", forge)
+
+
 def register_migrate(subparsers: Subparsers) -> None:
     """Add ``tt migrate``."""
-    parser = subparsers.add_parser("migrate", help="bring the database to the newest revision")
+    parser = subparsers.add_parser(
+        "migrate", help="bring the database to the newest revision; several may do so at once"
+    )
     _add_data_dir(parser)
     parser.set_defaults(run=migrate)
 
@@ -61,9 +88,42 @@ def register_keys(subparsers: Subparsers) -> None:
 
 def serve(arguments: argparse.Namespace) -> int:
     """Run the backend until a signal."""
+    from tensortrigger_backend.bootstrap.serve import Backend
+
+    return _answer_requests(arguments, Backend)
+
+
+def api(arguments: argparse.Namespace) -> int:
+    """Answer requests until a signal."""
+    from tensortrigger_backend.bootstrap.api import ApiRole
+
+    return _answer_requests(arguments, ApiRole)
+
+
+def worker(arguments: argparse.Namespace) -> int:
+    """Score partitions until a signal."""
+    from tensortrigger_backend.bootstrap.worker import WorkerRole
+
+    return _work(arguments, WorkerRole)
+
+
+def trainer(arguments: argparse.Namespace) -> int:
+    """Train until a signal."""
+    from tensortrigger_backend.bootstrap.trainer import TrainerRole
+
+    return _work(arguments, TrainerRole)
+
+
+def forge(arguments: argparse.Namespace) -> int:
+    """Check models until a signal."""
+    from tensortrigger_backend.bootstrap.forge import ForgeRole
+
+    return _work(arguments, ForgeRole)
+
+
+def _answer_requests(arguments: argparse.Namespace, opened: Callable[[Settings, bool], Face]) -> int:
     import structlog
 
-    from tensortrigger_backend.bootstrap import Backend
     from tensortrigger_backend.domain.errors import TensorTriggerError
     from tensortrigger_backend.server import is_loopback, listen, run
     from tensortrigger_backend.telemetry import configure_logging
@@ -71,8 +131,6 @@ def serve(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments, host=arguments.host, port=arguments.port, auth=arguments.auth or None)
     if settings is None:
         return 2
-    if settings.broker_url != "memory://":
-        return _fail("TENSORTRIGGER_BROKER_URL: 'tt serve' runs on memory:// only.")
     configure_logging(settings.log_level, settings.log_format)
     try:
         listener = listen(settings, arguments.fd)
@@ -80,7 +138,7 @@ def serve(arguments: argparse.Namespace) -> int:
         return _fail(f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}.")
     loopback = is_loopback(listener)
     try:
-        backend = Backend(settings, open_when_empty=loopback and not settings.auth)
+        backend = opened(settings, loopback and not settings.auth)
     except (TensorTriggerError, OSError, ValueError) as error:
         return _fail(str(error))
     try:
@@ -96,20 +154,42 @@ def serve(arguments: argparse.Namespace) -> int:
                 )
         backend.start()
         run(settings, backend, listener, arguments.exit_with_parent)
+    except TensorTriggerError as error:
+        return _fail(error.detail)
     finally:
         backend.close()
+    return 0
+
+
+def _work(arguments: argparse.Namespace, opened: Callable[[Settings], Process]) -> int:
+    from tensortrigger_backend.daemon import run
+    from tensortrigger_backend.domain.errors import TensorTriggerError
+    from tensortrigger_backend.telemetry import configure_logging
+
+    settings = _settings(arguments, host=arguments.host)
+    if settings is None:
+        return 2
+    configure_logging(settings.log_level, settings.log_format)
+    try:
+        run(opened(settings), settings, arguments.metrics_port)
+    except (TensorTriggerError, OSError, ValueError) as error:
+        return _fail(str(error))
     return 0
 
 
 def migrate(arguments: argparse.Namespace) -> int:
     """Migrate and say so."""
     from tensortrigger_backend.adapters.sql.database import newest_revision
-    from tensortrigger_backend.bootstrap import key_office
+    from tensortrigger_backend.bootstrap import migration
+    from tensortrigger_backend.domain.errors import TensorTriggerError
 
     settings = _settings(arguments)
     if settings is None:
         return 2
-    key_office(settings)[2].close()
+    try:
+        migration.migrate(settings)
+    except (TensorTriggerError, OSError, ValueError) as error:
+        return _fail(str(error))
     print(f"The database is at revision {newest_revision()}.")
     return 0
 
@@ -162,13 +242,16 @@ def keys_revoke(arguments: argparse.Namespace) -> int:
 
 
 def _with_keys(arguments: argparse.Namespace, action: Callable[[Any, Any], int]) -> int:
-    from tensortrigger_backend.bootstrap import key_office
+    from tensortrigger_backend.bootstrap.migration import key_office
     from tensortrigger_backend.domain.errors import TensorTriggerError
 
     settings = _settings(arguments)
     if settings is None:
         return 2
-    gatekeeper, store, database = key_office(settings)
+    try:
+        gatekeeper, store, database = key_office(settings)
+    except (TensorTriggerError, OSError, ValueError) as error:
+        return _fail(str(error))
     try:
         return action(gatekeeper, store)
     except TensorTriggerError as error:
@@ -192,6 +275,30 @@ def _settings(arguments: argparse.Namespace, **chosen: Any) -> Settings | None:
             name = "_".join(str(part) for part in fault["loc"]).upper()
             _fail(f"TENSORTRIGGER_{name}: {fault['msg']}.")
         return None
+
+
+def _add_address(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (default 8500; 0 takes a free one)")
+    _add_data_dir(parser)
+    parser.add_argument("--auth", action="store_true", help="demand API keys even on loopback")
+
+
+def _add_role(
+    subparsers: Subparsers, name: str, about: str, run: Callable[[argparse.Namespace], int]
+) -> None:
+    parser = subparsers.add_parser(
+        name,
+        help=about,
+        description=f"A part of a deployment on PostgreSQL, a shared blob store and RabbitMQ: {about}. "
+        "Any number may run. SIGTERM lets it finish what it has in hand.",
+    )
+    parser.add_argument(
+        "--metrics-port", type=int, help="serve /metrics and /health there (0 takes a free one)"
+    )
+    parser.add_argument("--host", help="address for the metrics (default 127.0.0.1)")
+    _add_data_dir(parser)
+    parser.set_defaults(run=run)
 
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:

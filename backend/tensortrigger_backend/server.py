@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import sys
 import threading
+import time
 from types import FrameType
+from typing import Protocol
 
 import uvicorn
 
@@ -15,8 +18,9 @@ from tensortrigger_backend import __version__
 from tensortrigger_backend.api.app import create_app
 from tensortrigger_backend.api.auth import LOOPBACK_HOSTS
 from tensortrigger_backend.api.hot_lane import VERSION_HEADER, HotLane, protocol_class
-from tensortrigger_backend.bootstrap import Backend
+from tensortrigger_backend.services.core import Core
 from tensortrigger_backend.settings import Settings
+from tensortrigger_backend.telemetry import Metrics
 
 BACKLOG = 2048
 GRACE = 20
@@ -24,6 +28,24 @@ GRACE = 20
 KEEP_ALIVE = 75
 SWITCH_SECONDS = 0.001
 """How long another thread may keep the interpreter while a request waits for it; Python's own 5 ms are a stall."""
+
+
+class Face(Protocol):
+    """A process that answers requests.
+
+    Attributes:
+        title: what its ready line calls it.
+        linger: seconds for which it goes on answering after it was told to stop.
+    """
+
+    title: str
+    linger: float
+    core: Core
+    metrics: Metrics
+
+    def start(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 def listen(settings: Settings, descriptor: int | None) -> socket.socket:
@@ -54,7 +76,7 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(settings: Settings, backend: Backend, listener: socket.socket, exit_with_parent: bool) -> None:
+def run(settings: Settings, backend: Face, listener: socket.socket, exit_with_parent: bool) -> None:
     """Serve until SIGINT or SIGTERM; with ``exit_with_parent`` also until standard input ends."""
     sys.setswitchinterval(SWITCH_SECONDS)
     own = (*LOOPBACK_HOSTS, str(listener.getsockname()[0]))
@@ -92,7 +114,7 @@ def run(settings: Settings, backend: Backend, listener: socket.socket, exit_with
         timeout_graceful_shutdown=GRACE,
         backlog=BACKLOG,
     )
-    server = _Server(config, url_of(listener))
+    server = _Server(config, f"TensorTrigger {backend.title} ready at {url_of(listener)}", backend.linger)
     # uvicorn raises the signal again once it has shut down; by then it has done its work, and what remains
     # is to close the backend in order.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -103,14 +125,23 @@ def run(settings: Settings, backend: Backend, listener: socket.socket, exit_with
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, url: str) -> None:
+    def __init__(self, config: uvicorn.Config, ready: str, linger: float) -> None:
         super().__init__(config)
-        self._url = url
+        self._ready = ready
+        self._linger = linger
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        sys.stdout.write(f"TensorTrigger backend ready at {self._url}\n")
+        sys.stdout.write(f"{self._ready}\n")
         sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A connection that waits to be taken when the socket closes is reset. So that none does, whatever stands
+        # before this process has time to hear from /ready that it should turn elsewhere.
+        until = time.monotonic() + self._linger
+        while time.monotonic() < until and not self.force_exit:
+            await asyncio.sleep(0.05)
+        await super().shutdown(sockets)
 
 
 def _already_heard(_number: int, _frame: FrameType | None) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from tensortrigger_backend.domain.jobs import JobKind
 
 
 def configure_logging(level: str, style: Literal["console", "json"]) -> None:
@@ -62,13 +66,32 @@ class Metrics:
             ["outcome"],
             registry=self._registry,
         )
+        self._waiting = Gauge(
+            "tensortrigger_partitions_waiting",
+            "Partitions of open jobs that are queued or in work in the whole deployment, by what they need.",
+            ["kind"],
+            registry=self._registry,
+        )
         self._depth = Gauge(
             "tensortrigger_queue_depth",
             "Wake-ups waiting or in work.",
             registry=self._registry,
         )
+        self._partitions = Counter(
+            "tensortrigger_partitions_total",
+            "Partitions and trainings that this process claimed, and what became of them.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self._in_work = Gauge(
+            "tensortrigger_partitions_in_work",
+            "Partitions and trainings that this process has in hand.",
+            registry=self._registry,
+        )
         for outcome in ("scored", "rejected"):
             self._rows.labels(outcome)
+        for outcome in ("claimed", "committed", "failed", "late", "handed_back"):
+            self._partitions.labels(outcome)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """One request was answered."""
@@ -86,7 +109,26 @@ class Metrics:
         self._rows.labels("scored").inc(scored)
         self._rows.labels("rejected").inc(rejected)
 
-    def exposed(self, queue_depth: int) -> bytes:
-        """Prometheus' text format."""
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """A thread has something in hand while the block runs."""
+        with self._in_work.track_inprogress():
+            yield
+
+    def partition(self, outcome: str) -> None:
+        """What became of a partition or training that was claimed."""
+        self._partitions.labels(outcome).inc()
+
+    def waiting(self, partitions: Mapping[JobKind, int], queue_depth: int) -> None:
+        """How much work there is."""
+        for kind in JobKind:
+            self._waiting.labels(str(kind)).set(partitions.get(kind, 0))
         self._depth.set(queue_depth)
+
+    def waiting_unknown(self) -> None:
+        """The database is away: a number of before would be taken for one of now."""
+        self._waiting.clear()
+
+    def exposed(self) -> bytes:
+        """Prometheus' text format."""
         return generate_latest(self._registry)

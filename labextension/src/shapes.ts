@@ -15,6 +15,16 @@ export interface BackendStatus {
 export interface FieldEntry {
   var_type: string;
   index: number;
+  min?: number;
+  max?: number;
+  allowed?: number[];
+  nullable?: boolean;
+  /** What stands for a missing value. */
+  fill?: number | boolean | string;
+  /** Of a text: each category's place is its number, or each has one of its own. */
+  categories?: string[] | { [name: string]: number };
+  /** The number of any text that is no category. */
+  unknown?: number;
 }
 
 export interface ModelSchema {
@@ -40,11 +50,73 @@ export interface Model {
   created: string;
   model_schema: ModelSchema | null;
   signature?: { inputs: TensorSpec[]; outputs: TensorSpec[] } | null;
-  /** Names that point at this version, alone or each with what it points at. */
-  aliases?: readonly string[] | { readonly [alias: string]: unknown } | null;
-  /** The signed record of the check, or its fingerprint. */
-  receipt?: string | { readonly [member: string]: unknown } | null;
+  /** Names that point at this version. */
+  aliases?: readonly string[];
+  tags?: { readonly [key: string]: string };
+  metrics?: { readonly [name: string]: number };
+  author?: string | null;
+  notebook?: string | null;
+  git_commit?: string | null;
+  /** The proof that it answers as the model did, in short. */
+  receipt?: ReceiptNote | null;
+  /** What was changed in the file so that it loads. */
+  repairs?: readonly Repair[];
+  /** What was looked at before it was accepted, a sentence each. */
+  checks?: readonly string[];
   parent?: { model_id: string; version: number; job_id: string } | null;
+}
+
+export interface Repair {
+  path: string;
+  message: string;
+}
+
+/** `client`: the notebook's own outputs were reproduced; `forge`: those of a sample asked of the original. */
+export interface ReceiptNote {
+  sha256: string;
+  source: 'client' | 'forge';
+  max_deviation: number | null;
+}
+
+export interface Receipt extends ReceiptNote {
+  model_id: string;
+  rows: number;
+  inputs_sha256: string;
+  outputs_sha256: string;
+  atol: number;
+  rtol: number;
+  engine: string;
+  engine_version: string;
+  versions: { [name: string]: string };
+  client_versions: { [name: string]: string };
+  repairs: Repair[];
+  created: string;
+  /** The first is that of publishing. */
+  checks: {
+    engine_version: string;
+    checked: string;
+    max_deviation: number | null;
+    passed: boolean;
+  }[];
+}
+
+export interface Alias {
+  alias: string;
+  name: string;
+  version: number;
+  model_id: string;
+  moved: string;
+  moved_by: string | null;
+}
+
+/** One change of an alias; `version` is null where it was removed. */
+export interface AliasMove {
+  version: number | null;
+  model_id: string | null;
+  previous_version: number | null;
+  action: 'published' | 'moved' | 'rolled_back' | 'removed';
+  moved: string;
+  moved_by: string | null;
 }
 
 export interface Job {

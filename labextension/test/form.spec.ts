@@ -15,8 +15,8 @@ describe('the form of a model', () => {
     expect(formOf(vector)).toEqual({
       kind: 'fields',
       fields: [
-        { name: 'tenure', integer: true },
-        { name: 'charges', integer: false }
+        { name: 'tenure', kind: 'integer', nullable: false, options: [] },
+        { name: 'charges', kind: 'number', nullable: false, options: [] }
       ]
     });
   });
@@ -72,6 +72,26 @@ describe('the request of a form', () => {
     expect(bodyOfFields(fields, { tenure: '1', charges: 'x' }, words)).toMatchObject({
       wrong: { charges: 'This is no number.' }
     });
+  });
+
+  it('takes truths, categories and missing values as the schema says', () => {
+    const told = formOf({
+      model_schema: {
+        input_schema: {
+          member: { var_type: 'bool', index: 0 },
+          plan: { var_type: 'STRING', index: 1, categories: { gold: 2, tin: 1 } },
+          city: { var_type: 'STRING', index: 2, categories: ['Bern'], unknown: 0 },
+          age: { var_type: 'INT', index: 3, nullable: true, fill: 40 }
+        }
+      }
+    });
+    const all = told.kind === 'fields' ? told.fields : [];
+    expect(all.map(field => field.options)).toEqual([['true', 'false'], ['gold', 'tin'], [], []]);
+    expect(bodyOfFields(all, { member: 'false', plan: 'tin', city: 'Ulm' }, words)).toEqual({
+      ok: true,
+      body: { input_vector: { member: false, plan: 'tin', city: 'Ulm', age: null } }
+    });
+    expect(bodyOfFields(all, {}, words)).toMatchObject({ wrong: { plan: 'Choose one.' } });
   });
 
   it('says what is wrong with a JSON text', () => {

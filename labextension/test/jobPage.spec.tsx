@@ -38,6 +38,14 @@ describe('the page of a job', () => {
   let asked: string[];
   let refreshed: number;
   let refusal: Failure | null;
+  let answer: (path: string) => unknown;
+  const line = (number: number, message: string, partition: number | null = null) => ({
+    number,
+    at: '2026-01-02T03:04:05.678Z',
+    level: 'info',
+    message,
+    partition
+  });
   const source = {};
   const changed = new Signal<object, void>(source);
 
@@ -45,6 +53,7 @@ describe('the page of a job', () => {
     asked = [];
     refreshed = 0;
     refusal = null;
+    answer = () => ({});
     host = document.body.appendChild(document.createElement('div'));
     root = createRoot(host);
   });
@@ -62,7 +71,7 @@ describe('the page of a job', () => {
           if (refusal) {
             throw refusal;
           }
-          return {};
+          return answer(path);
         }
       },
       health: { changed, usable, trouble: usable ? '' : 'The backend is away.' },
@@ -77,6 +86,28 @@ describe('the page of a job', () => {
       )
     );
   };
+  test('tells what happened once somebody opens the log, and goes on where it left', async () => {
+    answer = path =>
+      path.includes('after=0')
+        ? { log: [line(1, 'Queued.'), line(4, 'The lease was lost.', 2)], next_after: null }
+        : { log: [line(9, 'Succeeded.')], next_after: null };
+    show(job('running'));
+    expect(asked).toEqual([]);
+    const log = host.querySelector('details')!;
+    await act(async () => {
+      log.open = true;
+      log.dispatchEvent(new Event('toggle'));
+    });
+    expect(log.textContent).toContain('The lease was lost.');
+    show({ ...job('succeeded'), last_updated: 'later' });
+    await act(async () => undefined);
+    expect(asked.filter(one => one.includes('log'))).toEqual([
+      'GET jobs/j1/log?limit=200&after=0',
+      'GET jobs/j1/log?limit=200&after=4'
+    ]);
+    expect(log.querySelectorAll('tbody tr')).toHaveLength(3);
+  });
+
   const button = (label: string) =>
     [...host.querySelectorAll('button')].find(one => one.textContent === label);
   const press = async (label: string) => {

@@ -1,5 +1,15 @@
 import { bytes, duration, plain } from '../src/panel/amounts';
-import { aliasesOf, found, grouped, merged, ModelDetails, receiptOf } from '../src/panel/groups';
+import {
+  aliasesOf,
+  found,
+  grouped,
+  labelsOf,
+  merged,
+  ModelDetails,
+  receiptTold,
+  repairsTold,
+  tagsTold
+} from '../src/panel/groups';
 import { pace, share } from '../src/panel/progress';
 import { isTab, MOST_RUNS, PanelState } from '../src/panel/state';
 import { visible } from '../src/panel/windowing';
@@ -51,24 +61,31 @@ describe('the list of models', () => {
 });
 
 describe('what else a version may carry', () => {
-  it('is named by its aliases, told as a list or with what they point at', () => {
-    const named = { production: 3, stable: { version: 3 } };
-    expect(aliasesOf(model('churn', 3, { aliases: ['production'] }))).toEqual(['production']);
-    expect(aliasesOf(model('churn', 3, { aliases: named }))).toEqual(['production', 'stable']);
-    expect([aliasesOf(model('churn', 3)), aliasesOf({ aliases: null })]).toEqual([[], []]);
-    expect(found([model('churn', 3, { aliases: named })], 'stable')).toHaveLength(1);
+  const labelled = model('churn', 3, { aliases: ['production'], tags: { team: 'risk' } });
+
+  it('is found by its aliases and tags', () => {
+    const all = [labelled, model('churn', 2)];
+    for (const search of ['@production', 'churn@production', 'team=risk', 'team:risk']) {
+      expect(found(all, search)).toEqual([labelled]);
+    }
+    expect(labelsOf(all)).toEqual(['@production', 'team=risk']);
+    expect([aliasesOf(labelled), aliasesOf({})]).toEqual([['production'], []]);
+    expect(tagsTold(labelled)).toBe('team=risk');
   });
 
-  it('shows its receipt by the fingerprint, else as it is, and never too long', () => {
-    expect(receiptOf({ receipt: 'abc' })).toBe('abc');
-    expect(receiptOf({ receipt: { sha256: 'def', rows: 3 } })).toBe('def');
-    expect(receiptOf({ receipt: { rows: 3 } })).toBe('{"rows":3}');
-    expect(receiptOf({ receipt: { text: 'x'.repeat(1000) } })).toHaveLength(401);
-    expect([receiptOf({}), receiptOf({ receipt: null }), receiptOf({ receipt: '' })]).toEqual([
-      null,
-      null,
-      null
-    ]);
+  it('is proven by the notebook or by the backend itself', () => {
+    const note = { sha256: 'a', max_deviation: 1.2e-7 };
+    expect(receiptTold({ ...note, source: 'client' }, words)).toContain('notebook’s own outputs');
+    expect(receiptTold({ ...note, source: 'forge' }, words)).toContain('1.200e-7');
+  });
+
+  it('tells what was mended, and where', () => {
+    const repairs = [
+      { path: 'config.layers[0]', message: 'lr became learning_rate' },
+      { path: '', message: 'all' }
+    ];
+    expect(repairsTold({ repairs })).toEqual(['config.layers[0]: lr became learning_rate', 'all']);
+    expect(repairsTold(null)).toEqual([]);
   });
 });
 

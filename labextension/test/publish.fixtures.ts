@@ -85,7 +85,7 @@ export function filled(model = kernelModel(), hello: Partial<Hello> = {}): Event
   return [
     { type: 'opened', hello: { ...HELLO, ...hello }, listing: listing(model) },
     { type: 'proposed', turn: 1, proposal: PROPOSAL },
-    { type: 'looked_up', name: 'churn', latest: 3 }
+    { type: 'looked_up', name: 'churn', latest: 3, aliases: [] }
   ];
 }
 

@@ -112,9 +112,9 @@ test('the answer about a name that was typed over is left out', () => {
     false,
     ...filled(),
     { type: 'type_name', name: 'churn2' },
-    { type: 'looked_up', name: 'churn', latest: 9 }
+    { type: 'looked_up', name: 'churn', latest: 9, aliases: [] }
   );
-  expect(state.lookup).toEqual({ name: 'churn2', latest: null, asking: true });
+  expect(state.lookup).toEqual({ name: 'churn2', latest: null, aliases: [], asking: true });
 });
 
 test('two fields of one name cannot be sent', () => {

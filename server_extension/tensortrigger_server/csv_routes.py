@@ -90,7 +90,7 @@ def _first_records(file: BinaryIO) -> tuple[Dialect, list[str], list[list[str]]]
 
 def _model(model: object) -> str:
     if not isinstance(model, str) or not 0 < len(model) <= LONGEST_MODEL:
-        raise Problem(400, "bad_body", "Name the model, such as 'churn' or 'churn/3'.")
+        raise Problem(400, "bad_body", "Name the model, such as 'churn', 'churn/3' or 'churn@production'.")
     return model
 
 

@@ -85,7 +85,7 @@ class ProxyHandler(TensorTriggerHandler):
     @web.authenticated
     @authorized
     async def patch(self, _path: str) -> None:
-        """Train."""
+        """Train, describe anew."""
         await self._pass_on()
 
     @web.authenticated

@@ -32,7 +32,7 @@ class Score:
 
     Attributes:
         path, output_path, rejects_path: of the contents manager; the latter two once they are written.
-        model: ``name`` or ``name/3``.
+        model: ``name``, ``name/3`` or ``name@alias``.
         rows_done: rows that the model has seen; while writing, rows that are written.
     """
 

@@ -51,7 +51,7 @@ def callback(
     if not isinstance(every, int) or every < 1:
         raise BadInput("Which batches shall be sent?", field="every", expected="1 or more", got=repr(every))
     if publish or model is not None:
-        from tensortrigger_lab.publishing import check_name
+        from tensortrigger_lab.packing import check_name
 
         check_name(name if model is None else model)
     if client is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import logging
 import random
-import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from tensortrigger_lab.callbacks.buffer import Point, PointBuffer
+from tensortrigger_lab.callbacks.departure import Departure
 from tensortrigger_lab.callbacks.fit import Place
 from tensortrigger_lab.client import Client
 from tensortrigger_lab.errors import NoAnswer, NotReachable, ServerFault, Unavailable
@@ -70,7 +70,7 @@ class Stream:
         self.buffer = PointBuffer()
         self._run = run
         self._client = client
-        self._place = place
+        self._departure = Departure(place)
         self._over = over
         self._key = uuid.uuid4().hex
         self._sent = 0
@@ -80,7 +80,6 @@ class Stream:
         self._lock = Lock()
         self._failures = 0
         self._refused = self._told_end = self._warned = False
-        self._error_before: BaseException | None = getattr(sys, "last_value", None)
         self._thread = Thread(target=self._work, name="tensortrigger-metrics", daemon=True)
 
     def start(self) -> None:
@@ -109,15 +108,14 @@ class Stream:
     def leave(self) -> None:
         """The training is over, and nobody has said how; waits for nothing. Safe to repeat."""
         if self._ended is None:
-            self._end(*self._how_it_was_left())
+            self._end(*self._departure.how())
 
     def _end(self, state: str, error: str | None) -> None:
         with self._lock:
             if self._ended is not None:
                 return
             self._ended = (state, error)
-        # It holds the frames of its traceback, and with them whatever a cell had in its hands.
-        self._error_before = None
+        self._departure.forget()
         self._ending.set()
         self._over()
 
@@ -208,18 +206,11 @@ class Stream:
 
     def _look_after_the_training(self) -> None:
         """Keras does not tell its callbacks when ``fit`` raises or is interrupted."""
-        if self._ended is not None or not self._place.left():
+        if self._ended is not None or not self._departure.left:
             return
         # The notebook sets sys.last_value only when it has written the traceback.
         if not self._ending.wait(WATCH):
             self.leave()
-
-    def _how_it_was_left(self) -> tuple[str, str | None]:
-        error = getattr(sys, "last_value", None)
-        if error is None or error is self._error_before or isinstance(error, KeyboardInterrupt):
-            return "cancelled", None
-        told = str(error).strip().splitlines()
-        return "failed", f"{type(error).__name__}: {told[0] if told else ''}"[:500]
 
     def _leave_process(self) -> None:
         self.leave()

@@ -51,12 +51,14 @@ class Pages(Generic[T]):
     path: str
     key: str
     read: Callable[[Any], T]
-    filters: Mapping[str, str | None]
+    filters: Mapping[str, str | Sequence[str] | None]
     noted: Callable[[T], object] | None = None
 
     def page(self, cursor: str | None = None, size: int = PAGE) -> Call[Page[T]]:
         """One page."""
-        params: dict[str, str | int] = {name: value for name, value in self.filters.items() if value}
+        params: dict[str, str | int | Sequence[str]] = {
+            name: value for name, value in self.filters.items() if value
+        }
         params["limit"] = min(PAGE, size)
         if cursor is not None:
             params["cursor"] = cursor

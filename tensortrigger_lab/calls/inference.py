@@ -9,7 +9,7 @@ from typing import Any
 from tensortrigger_lab.calls.call import Call, Seen, read_answer
 from tensortrigger_lab.calls.models import reference_to, suggesting
 from tensortrigger_lab.request import Request
-from tensortrigger_lab.wire import ModelReference, WireError, member, text, whole
+from tensortrigger_lab.wire import ModelReference, Value, WireError, member, text, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Answer:
 
 
 def run(
-    seen: Seen, model: ModelReference | str, vector: Mapping[str, float] | Sequence[float]
+    seen: Seen, model: ModelReference | str, vector: Mapping[str, Value] | Sequence[Value]
 ) -> Call[Answer]:
-    """One vector, by name or in schema order; the model by id, ``name`` or ``name/3``.
+    """One vector, by name or in schema order; the model by id, ``name``, ``name/3`` or ``name@alias``.
 
     Example:
         >>> client.run("churn", {"age": 41, "visits": 3}).output  # doctest: +SKIP

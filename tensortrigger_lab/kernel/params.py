@@ -36,6 +36,18 @@ def text_of(params: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def texts_of(params: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Texts by name; none where the parameter is left out.
+
+    Raises:
+        Refusal: it is no object of texts.
+    """
+    found = params.get(name) or {}
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise Refusal("bad_input", f"The parameter {name!r} is no object of texts.")
+    return found
+
+
 def text_or_none(params: Mapping[str, Any], name: str) -> str | None:
     """A text that may be left out; an empty one is taken as such.
 

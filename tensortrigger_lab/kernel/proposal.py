@@ -15,7 +15,7 @@ def proposal(model: Any, example: Any) -> dict[str, Any]:
         BadInput: the example does not fit the model, or holds what is no number.
     """
     from tensortrigger_lab.example_rows import example_rows
-    from tensortrigger_lab.publishing import declared_schema
+    from tensortrigger_lab.packing import declared_schema
 
     declared = declared_schema(model, example, None)
     side = input_side(declared) if declared is not None else None

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from threading import Event, Lock, Thread
 from typing import Any
 
-from tensortrigger_lab import artifacts, publishing
+from tensortrigger_lab import publishing
 from tensortrigger_lab.callbacks.epoch_end import Wish, epoch_end
 from tensortrigger_lab.comparison import Check
 from tensortrigger_lab.earlier_names import with_earlier_names
@@ -25,28 +24,15 @@ from tensortrigger_lab.kernel.backend import Link, known_backend, link
 from tensortrigger_lab.kernel.failures import error_members
 from tensortrigger_lab.kernel.published import check_members, model_members, publish_line, scoring_cell
 from tensortrigger_lab.kernel.reply import Refusal
+from tensortrigger_lab.kernel.wanted import Wanted
+from tensortrigger_lab.packing import Package, packed
+from tensortrigger_lab.provenance import details_of
+from tensortrigger_lab.sending import Sending
 from tensortrigger_lab.skew import unwarned
 from tensortrigger_lab.wire import ModelRecord
 
 FINAL = frozenset({"ready", "refused", "failed", "cancelled"})
 ONLY_A_TICKET = "the ticket allows the upload only, and this kernel has no key of its own for that backend."
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What shall be published, as what, and where; ``example`` is the value, ``example_name`` its variable."""
-
-    model: Any
-    name: str
-    variable: str | None = None
-    title: str = ""
-    description: str = ""
-    schema: Mapping[str, Any] | None = None
-    example: Any = None
-    example_name: str | None = None
-    ticket: str | None = None
-    url: str | None = None
-    at_epoch_end: bool = False
 
 
 class Publication:
@@ -66,9 +52,9 @@ class Publication:
         self._cancelled = False
         self._over = Event()
         self._began, self._took = time.monotonic(), 0.0
-        self._line = publish_line(wanted.variable, wanted.name, wanted.example_name, wanted.description)
+        self._line = publish_line(wanted)
         self._told: dict[str, Any] = dict.fromkeys(
-            ("model", "check", "curl", "cell", "error", "command", "remark")
+            ("model", "check", "curl", "cell", "error", "command", "remark", "uploaded")
         )
         self.published: Model | None = None
 
@@ -102,8 +88,15 @@ class Publication:
         if wanted is None:
             return
         self._show("saving")
-        package = publishing.packed(
-            wanted.model, wanted.name, wanted.example, wanted.description, wanted.schema, title=wanted.title
+        details = details_of(wanted.model, alias=wanted.alias, tags=wanted.tags, notebook=wanted.notebook)
+        package = packed(
+            wanted.model,
+            wanted.name,
+            wanted.example,
+            wanted.description,
+            wanted.schema,
+            title=wanted.title,
+            details=details,
         )
         # From here on nothing refers to the notebook's objects.
         self._wanted = None
@@ -138,16 +131,16 @@ class Publication:
             )
         )
 
-    def _send(self, package: publishing.Package, ticket: str | None, url: str | None) -> None:
+    def _send(self, package: Package, ticket: str | None, url: str | None) -> None:
         try:
-            with unwarned(), self._link_to(ticket, url) as way:
+            with unwarned(), package.artifact, self._link_to(ticket, url) as way:
                 self._carry(package, way)
         except _Cancelled:
             self._end("cancelled")
         except Exception as error:  # noqa: BLE001 - nobody else would ever learn of it
             self._fail(_no_backend(error, url))
 
-    def _carry(self, package: publishing.Package, way: Link) -> None:
+    def _carry(self, package: Package, way: Link) -> None:
         self._show("uploading")
         if self._cancelled:
             raise _Cancelled
@@ -159,19 +152,14 @@ class Publication:
             guessed=package.guessed,
             outputs=package.outputs,
         )
-        record = way.upload.publish(
-            artifacts.encoded(package.content),
-            name=package.name,
-            title=package.title,
-            description=package.description,
-            schema=schema,
-            idempotency_key=self.publish_id,
-            # So that every stage can be shown; who holds only a ticket cannot ask again.
-            wait=way.by_ticket,
-        )
-        self._tell(
-            remark=" ".join(f"{told.rstrip('.')}." for told in (kept, way.upload.skew) if told) or None
-        )
+        # A ticket allows one request, and a large file takes several.
+        whole = package.artifact.direct or not (way.by_ticket and way.follow.has_key)
+        sender = way.upload if whole else way.follow
+        sending = Sending(package, schema, sender, self.publish_id)
+        # So that every stage can be shown; who holds only a ticket cannot ask again.
+        record = sending.sent(wait=way.by_ticket and whole, told=self._arrived)
+        remarks = (kept, sending.remark, way.upload.skew)
+        self._tell(remark=" ".join(f"{told.rstrip('.')}." for told in remarks if told) or None)
 
         def seen(now: ModelRecord) -> None:
             self._seen(now)
@@ -186,6 +174,12 @@ class Publication:
         self._show("comparing")
         self._finish(record, package, way, publishing.compared(way.follow, record, package), state="ready")
 
+    def _arrived(self, done: int, total: int) -> None:
+        """How much of a large file is there; the moment to stop, if somebody has asked for it."""
+        self._tell(uploaded={"done": done, "total": total})
+        if self._cancelled:
+            raise _Cancelled
+
     def _withdrawn(self, way: Link, record: ModelRecord) -> bool:
         """Take back what was sent already; False where that is not allowed, so that it goes on."""
         try:
@@ -196,9 +190,7 @@ class Publication:
         self._tell(model=None)
         return True
 
-    def _finish(
-        self, record: ModelRecord, package: publishing.Package, way: Link, check: Check, *, state: str
-    ) -> None:
+    def _finish(self, record: ModelRecord, package: Package, way: Link, check: Check, *, state: str) -> None:
         body = publishing.example_body(record, package.rows) or placeholder_example(record)
         model = Model(record, way.follow, example=body, check=check)
         if not way.by_ticket:

@@ -12,10 +12,13 @@ from tensortrigger_lab.callbacks.fit import main_thread_trains, models_in_traini
 from tensortrigger_lab.config import Settings
 from tensortrigger_lab.kernel.backend import link, through
 from tensortrigger_lab.kernel.namespace import example_of, found_model, on_main_thread
-from tensortrigger_lab.kernel.params import text_of, text_or_none
-from tensortrigger_lab.kernel.publication import Publication, Wanted
+from tensortrigger_lab.kernel.params import text_of, text_or_none, texts_of
+from tensortrigger_lab.kernel.publication import Publication
 from tensortrigger_lab.kernel.reply import Refusal
-from tensortrigger_lab.publishing import check_name, declared_schema
+from tensortrigger_lab.kernel.wanted import Wanted
+from tensortrigger_lab.packing import check_name, declared_schema
+from tensortrigger_lab.provenance import checked_tags
+from tensortrigger_lab.reference import check_alias
 
 if TYPE_CHECKING:
     from tensortrigger_lab.client import Client
@@ -42,6 +45,8 @@ class Publications:
             BadInput: it cannot be published so.
         """
         check_name(wanted.name)
+        if wanted.alias is not None:
+            check_alias(wanted.alias)
         if wanted.url is not None:
             Settings(wanted.url)
         publication = Publication(wanted, link_to)
@@ -120,6 +125,9 @@ def wanted(params: Mapping[str, Any]) -> Wanted:
         text_or_none(params, "ticket"),
         text_or_none(params, "url"),
         at_epoch_end=params.get("when") == "epoch_end",
+        alias=text_or_none(params, "alias"),
+        tags=checked_tags(texts_of(params, "tags")),
+        notebook=text_or_none(params, "notebook"),
     )
 
 

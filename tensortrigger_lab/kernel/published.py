@@ -9,6 +9,7 @@ from typing import Any
 
 from tensortrigger_lab.comparison import Check
 from tensortrigger_lab.display import version_name
+from tensortrigger_lab.kernel.wanted import Wanted
 from tensortrigger_lab.wire import ModelRecord, Signature
 
 LONGEST_CELL = 2000
@@ -32,6 +33,11 @@ def model_members(record: ModelRecord) -> dict[str, Any]:
         "engine_reason": record.engine_reason,
         "max_deviation": record.max_deviation,
         "report": {"faults": [asdict(fault) for fault in record.faults]},
+        "aliases": list(record.aliases),
+        "tags": dict(record.tags),
+        "receipt": asdict(record.receipt) if record.receipt is not None else None,
+        "repairs": [asdict(repair) for repair in record.repairs],
+        "checks": list(record.checks),
     }
 
 
@@ -45,14 +51,16 @@ def check_members(check: Check) -> dict[str, Any]:
     }
 
 
-def publish_line(variable: str | None, name: str, example: str | None, description: str) -> str | None:
+def publish_line(wanted: Wanted) -> str | None:
     """A line for a notebook that publishes the same; None where no variable holds the model."""
-    if variable is None:
+    if wanted.variable is None:
         return None
-    options = f" --example {example}" if example else ""
-    told = " ".join(description.split())
+    options = f" --example {wanted.example_name}" if wanted.example_name else ""
+    options += f" --alias {wanted.alias}" if wanted.alias else ""
+    options += "".join(f" --tag {shlex.quote(f'{key}={value}')}" for key, value in wanted.tags.items())
+    told = " ".join(wanted.description.split())
     options += f" --description {shlex.quote(told)}" if told else ""
-    return f"%tt publish {variable} --name {name}{options}"
+    return f"%tt publish {wanted.variable} --name {wanted.name}{options}"
 
 
 def scoring_cell(record: ModelRecord, body: Mapping[str, Any]) -> str:
@@ -65,7 +73,7 @@ def scoring_cell(record: ModelRecord, body: Mapping[str, Any]) -> str:
     return (
         f"import tensortrigger_lab as tt\n{imports}\n"
         f"tt.run({reference!r}, {x})\n"
-        f"# A whole table, in the background: tt.score_csv({reference!r}, 'rows.csv')\n"
+        f"# A whole table, in the background: tt.score({reference!r}, 'rows.csv')\n"
     )
 
 

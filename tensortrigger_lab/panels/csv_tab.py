@@ -20,6 +20,7 @@ from tensortrigger_lab.panels import told
 from tensortrigger_lab.panels.model_choice import ModelChoice
 from tensortrigger_lab.panels.task import Task
 from tensortrigger_lab.progress import SilentProgress
+from tensortrigger_lab.rows_file import RowsFile, rows_file
 
 if TYPE_CHECKING:
     from tensortrigger_lab.background import Job
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 INTERVAL = 0.5
 """Seconds between two looks at the job."""
+ACCEPTED = ".csv,.tsv,.ndjson,.jsonl,.parquet,.arrow,.gz"
 
 
 class CsvTab:
@@ -48,7 +50,7 @@ class CsvTab:
             placeholder="path, such as data/customers.csv",
             layout=widgets.Layout(width="100%", max_width="440px"),
         )
-        self.upload = widgets.FileUpload(accept=".csv", multiple=False, description="or upload")
+        self.upload = widgets.FileUpload(accept=ACCEPTED, multiple=False, description="or upload")
         self.score = widgets.Button(description="Score", button_style="primary")
         self.cancel = widgets.Button(description="Cancel", disabled=True, tooltip="Nothing is being scored.")
         self.bar = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="100%", max_width="440px"))
@@ -94,8 +96,8 @@ class CsvTab:
         self._cancelled = False
 
         def work() -> None:
-            with _source(typed, files) as (path, target):
-                self._follow(scoring.start(self._client(), record.model_id, path, _Bar(self.show)), target)
+            with _source(typed, files) as (rows, target):
+                self._follow(scoring.start(self._client(), record.model_id, rows, _Bar(self.show)), target)
 
         self._busy(True)
         self.show("uploading")
@@ -149,8 +151,8 @@ class _Bar(SilentProgress):
 
 
 @contextmanager
-def _source(typed: str, files: tuple[Any, ...]) -> Iterator[tuple[Path, Path]]:
-    """The CSV, and the file that its scores should be written to.
+def _source(typed: str, files: tuple[Any, ...]) -> Iterator[tuple[RowsFile, Path]]:
+    """The rows, and the file that its scores should be written to.
 
     Raises:
         BadInput: there is no such file.
@@ -159,15 +161,17 @@ def _source(typed: str, files: tuple[Any, ...]) -> Iterator[tuple[Path, Path]]:
         path = Path(typed).expanduser()
         if not path.is_file():
             raise BadInput(f"There is no file {typed!r}.")
-        yield path, path.with_name(f"{path.stem}.scored.csv")
+        with rows_file(path) as rows:
+            yield rows, path.with_name(f"{path.stem}.scored.csv")
         return
     (file,) = files
     # The browser's name may hold folders of either kind.
     name = PurePosixPath(PureWindowsPath(file["name"]).name).name or "upload.csv"
     with TemporaryDirectory(prefix="tensortrigger-") as folder:
-        path = Path(folder) / "rows.csv"
+        path = Path(folder) / f"rows{''.join(Path(name).suffixes[-2:])}"
         path.write_bytes(bytes(file["content"]))
-        yield path, Path(f"{Path(name).stem}.scored.csv")
+        with rows_file(path) as rows:
+            yield rows, Path(f"{Path(name).stem}.scored.csv")
 
 
 def unused(target: Path) -> Path:

@@ -13,9 +13,10 @@ from tensortrigger_lab.errors import TensorTriggerError
 from tensortrigger_lab.kernel.backend import link, through
 from tensortrigger_lab.kernel.listing import listing
 from tensortrigger_lab.kernel.namespace import example_of, found_model
-from tensortrigger_lab.kernel.publication import Publication, Wanted
+from tensortrigger_lab.kernel.publication import Publication
 from tensortrigger_lab.kernel.publications import publications
 from tensortrigger_lab.kernel.reply import Refusal
+from tensortrigger_lab.kernel.wanted import Wanted
 from tensortrigger_lab.panels import told
 from tensortrigger_lab.panels.choices import fill
 

@@ -14,7 +14,7 @@ from tensortrigger_lab.panels import told
 from tensortrigger_lab.panels.model_choice import ModelChoice
 from tensortrigger_lab.panels.task import Task
 from tensortrigger_lab.strict_json import dumps, loads
-from tensortrigger_lab.wire import ModelRecord, WireError, names_in_order
+from tensortrigger_lab.wire import FieldSchema, ModelRecord, WireError, names_in_order
 
 if TYPE_CHECKING:
     from tensortrigger_lab.client import Client
@@ -25,7 +25,7 @@ LONGEST_ANSWER = 4000
 
 
 class RunTab:
-    """A number for each field where the model takes a named vector; JSON where it takes tensors."""
+    """A widget for each field where the model takes a named vector; JSON where it takes tensors."""
 
     def __init__(self, client: Callable[[], Client]) -> None:
         self.wake: Callable[[], None] = lambda: None
@@ -55,7 +55,7 @@ class RunTab:
         self.run.disabled, self.run.tooltip = False, "Ask the model"
         side = record.schema["input_schema"] if record.schema is not None else {}
         if 0 < len(side) <= MOST_FIELDS:
-            self.fields = {name: _field(name, side[name]["var_type"]) for name in names_in_order(side)}
+            self.fields = {name: _field(name, side[name]) for name in names_in_order(side)}
             self.form.children = tuple(self.fields.values())
         else:
             self.fields = {}
@@ -87,13 +87,22 @@ class RunTab:
         self.answer.value = told.error_told(error)
 
 
-def _field(name: str, var_type: str) -> Any:
-    kind = widgets.IntText if var_type.upper() == "INT" else widgets.FloatText
-    return kind(
-        description=name,
-        style={"description_width": "180px"},
-        layout=widgets.Layout(width="100%", max_width="440px"),
-    )
+def _field(name: str, entry: FieldSchema) -> Any:
+    """The widget that fits a field: a choice for a category, a box to tick, or a number."""
+    var_type, categories = entry["var_type"].upper(), list(entry.get("categories") or ())
+    common: dict[str, Any] = {
+        "description": name,
+        "style": {"description_width": "180px"},
+        "layout": widgets.Layout(width="100%", max_width="440px"),
+    }
+    if var_type == "STRING" and "unknown" in entry:
+        return widgets.Combobox(options=categories, value=next(iter(categories), ""), **common)
+    if var_type == "STRING":
+        gap = [("missing", None)] if entry.get("nullable") else []
+        return widgets.Dropdown(options=[*gap, *((text, text) for text in categories)], **common)
+    if var_type == "BOOL":
+        return widgets.Checkbox(value=False, indent=True, **common)
+    return (widgets.IntText if var_type == "INT" else widgets.FloatText)(**common)
 
 
 def _values(text: str) -> Any:

@@ -105,6 +105,10 @@ class JobRecord:
         training: how it trains; None for a CSV.
         result: the new version of a training that has succeeded.
         run_id: where a training's metrics are.
+        priority: 0 to 9; higher goes first among the jobs of one owner.
+        row_format: csv, ndjson, parquet or arrow.
+        keep: columns that the results carry through.
+        webhook: the address that is told when it has ended.
     """
 
     job_id: str
@@ -121,6 +125,10 @@ class JobRecord:
     training: TrainingRecord | None = None
     result: TrainedVersion | None = None
     run_id: str | None = None
+    priority: int | None = None
+    row_format: str | None = None
+    keep: tuple[str, ...] = ()
+    webhook: str | None = None
 
     @property
     def final(self) -> bool:
@@ -145,15 +153,24 @@ class JobRecord:
             member(members, "training", TrainingRecord.read, None),
             member(members, "result", TrainedVersion.read, None),
             member(members, "run_id", text, None),
+            member(members, "priority", whole, None),
+            member(members, "row_format", text, None),
+            member(members, "keep", listed(text), ()),
+            member(members, "webhook", text, None),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that could not be scored: ``row`` counts data rows from 0, ``line`` lines of the file from 1."""
+    """A row that could not be scored.
+
+    Attributes:
+        row: counts data rows from 0.
+        line: counts lines of the file from 1; None for files that have none.
+    """
 
     row: int
-    line: int
+    line: int | None
     field: str | None
     code: str
     message: str
@@ -163,7 +180,7 @@ class Reject:
         """From JSON."""
         return cls(
             member(members, "row", whole),
-            member(members, "line", whole),
+            member(members, "line", whole, None),
             member(members, "field", text, None),
             member(members, "code", text, ""),
             member(members, "message", text),

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NotRequired, TypedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NotRequired, TypedDict, TypeVar, cast
 
 from tensortrigger_lab.wire.problems import Fault
 from tensortrigger_lab.wire.reading import listed, mapping, member, number, text, whole
+from tensortrigger_lab.wire.receipts import ReceiptNote, Repair
 
+T = TypeVar("T")
 _NO_REPORT: dict[str, Any] = {}
 
 
 class FieldSchema(TypedDict):
-    """One named number of a vector: ``var_type`` is INT or FLOAT, ``index`` its place from 0."""
+    """One named value of a vector: ``var_type`` is INT, FLOAT, BOOL or STRING, ``index`` its place from 0.
+
+    The rest is there only where it was said: ``min``, ``max`` and ``allowed`` of a number, ``categories`` and
+    ``unknown`` of a STRING, ``nullable`` with the ``fill`` that stands in for null.
+    """
 
     var_type: str
     index: int
+    min: NotRequired[float]
+    max: NotRequired[float]
+    allowed: NotRequired[list[float]]
+    categories: NotRequired[list[str] | dict[str, float]]
+    unknown: NotRequired[float]
+    nullable: NotRequired[bool]
+    fill: NotRequired[bool | float | str]
 
 
 VectorSide = dict[str, FieldSchema]
+Value = float | bool | str | None
+"""What one field of a vector may be sent as."""
 
 
 class ModelSchema(TypedDict):
@@ -101,6 +116,13 @@ class ModelRecord:
         faults: why it was refused; empty otherwise.
         parent: the version that it was trained from; None for one that was published.
         aliases: names such as ``production`` that mean this version now.
+        tags, metrics: what whoever published it wrote down.
+        author, notebook, git_commit: where it comes from, as far as that was told.
+        receipt: whether the endpoint is proven to answer as the model did; None before it is ready.
+        repairs: what was changed in the file's config so that it loads.
+        checks: what was looked at before it was accepted, a sentence each.
+        format: ``hdf5``, ``keras``, ``saved_model`` or ``onnx``.
+        sha256: of the upload.
     """
 
     model_id: str
@@ -119,6 +141,16 @@ class ModelRecord:
     faults: tuple[Fault, ...] = ()
     parent: Parent | None = None
     aliases: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    author: str | None = None
+    notebook: str | None = None
+    git_commit: str | None = None
+    receipt: ReceiptNote | None = None
+    repairs: tuple[Repair, ...] = ()
+    checks: tuple[str, ...] = ()
+    format: str | None = None
+    sha256: str | None = None
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -151,6 +183,16 @@ class ModelRecord:
             member(report, "faults", listed(Fault.read), ()),
             member(members, "parent", Parent.read, None),
             member(members, "aliases", _names, ()),
+            tags=member(members, "tags", lambda found: _each(found, text), {}),
+            metrics=member(members, "metrics", lambda found: _each(found, number), {}),
+            author=member(members, "author", text, None),
+            notebook=member(members, "notebook", text, None),
+            git_commit=member(members, "git_commit", text, None),
+            receipt=member(members, "receipt", ReceiptNote.read, None),
+            repairs=member(members, "repairs", listed(Repair.read), ()),
+            checks=member(members, "checks", listed(text), ()),
+            format=member(members, "format", text, None),
+            sha256=member(members, "sha256", text, None),
         )
 
 
@@ -167,10 +209,17 @@ def _read_schema(members: Any) -> ModelSchema:
 
 
 def _read_side(members: Any) -> VectorSide:
-    return {
-        name: {"var_type": member(entry, "var_type", text), "index": member(entry, "index", whole)}
-        for name, entry in mapping(members).items()
-    }
+    return {name: _read_field(entry) for name, entry in mapping(members).items()}
+
+
+def _read_field(members: Any) -> FieldSchema:
+    var_type, index = member(members, "var_type", text), member(members, "index", whole)
+    # What else a field says, such as its range, is kept as the backend says it.
+    return cast("FieldSchema", {**mapping(members), "var_type": var_type, "index": index})
+
+
+def _each(value: Any, read: Callable[[Any], T]) -> dict[str, T]:
+    return {name: read(entry) for name, entry in mapping(value).items()}
 
 
 def _names(value: Any) -> tuple[str, ...]:

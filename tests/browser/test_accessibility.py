@@ -6,23 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Jupyter, Lab
+    from tests.browser.conftest import Findings, Jupyter, Lab
 
 THEMES = ["JupyterLab Light", "JupyterLab Dark"]
-
-
-def findings(lab: Lab, selector: str) -> list[str]:
-    """What axe finds serious or critical in one part of the page, each with its place and reason."""
-    result = Axe().run(lab.page, context=selector)
-    return [
-        f"{found['impact']} {found['id']}: {node['target']} {node['failureSummary']}"
-        for found in result.response["violations"]
-        if found["impact"] in ("serious", "critical")
-        for node in found["nodes"]
-    ]
 
 
 @pytest.fixture(params=THEMES)
@@ -32,7 +20,9 @@ def themed(request: pytest.FixtureRequest, lab: Lab, houses: str, jupyter: Jupyt
     return lab
 
 
-def test_nothing_serious_is_found_in_the_panel(themed: Lab, jupyter: Jupyter, a_run: str) -> None:
+def test_nothing_serious_is_found_in_the_panel(
+    themed: Lab, jupyter: Jupyter, a_run: str, findings: Findings
+) -> None:
     lab = themed
     lab.open_panel("models")
     lab.panel.get_by_role("listitem").first.wait_for()
@@ -57,7 +47,7 @@ def test_nothing_serious_is_found_in_the_panel(themed: Lab, jupyter: Jupyter, a_
     assert found == []
 
 
-def test_nothing_serious_is_found_in_the_dialogs(themed: Lab, jupyter: Jupyter) -> None:
+def test_nothing_serious_is_found_in_the_dialogs(themed: Lab, jupyter: Jupyter, findings: Findings) -> None:
     lab = themed
     lab.publish_button.click()
     lab.dialog.get_by_label("Name of field 1").wait_for()

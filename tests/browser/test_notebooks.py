@@ -122,7 +122,7 @@ def test_a_notebook_runs_from_top_to_bottom_in_the_memory_of_a_small_machine(
     )
     assert all(counts), counts
 
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while True:
         rest = proportional_memory(small_machine.process.pid)
         if not any(name.startswith(("forge", "trainer")) for name in rest):

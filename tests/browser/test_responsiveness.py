@@ -30,7 +30,7 @@ def many_jobs(jupyter: Jupyter, houses: str) -> Iterator[None]:
     begun = (
         jupyter.client.post("tensortrigger-lab/api/csv/scores", json=body).raise_for_status().json()["score"]
     )
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while begun["state"] not in ("succeeded", "failed") and time.monotonic() < until:
         time.sleep(0.1)
         begun = jupyter.client.get(f"tensortrigger-lab/api/csv/scores/{begun['score_id']}").json()["score"]

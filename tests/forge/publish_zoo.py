@@ -14,21 +14,26 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import benign_zoo
 import keras
+import keras_2_zoo
 import model_zoo
 import numpy as np
 from keras import layers
 
 from tensortrigger_backend.domain.publishing import ForgeOrder
-from tensortrigger_backend.forge import canonical, publication
-from tensortrigger_backend.forge.canonical import weights_of
 from tensortrigger_backend.forge.inspection import inspect_upload
+from tensortrigger_backend.forge.keras import canonical, publication
+from tensortrigger_backend.forge.keras.canonical import weights_of
+from tensortrigger_backend.forge.keras.publication import publish
 from tensortrigger_backend.forge.limits import Limits
-from tensortrigger_backend.forge.publication import publish
+from tensortrigger_backend.forge.onnx.conversion import convert_model
 from tensortrigger_backend.forge.refusal import Refused
-from tensortrigger_backend.forge.to_onnx import convert_model
 
 ROWS = 11
+
+TRIED: set[str] = set()
+"""Classes of the layers of every benign model that this process publishes."""
 
 ONLY_LOADED_MODELS_TELL = {
     "functional_five_to_two": ForgeOrder(tuple("abcde"), ("p",)),
@@ -57,9 +62,22 @@ def fresh_inputs(name: str, model: keras.Model) -> list[Any]:
 
 def publish_one(name: str, folder: Path) -> None:
     model, ending = model_zoo.build(name)
+    publish_built(name, model, ending, fresh_inputs(name, model), folder)
+
+
+def publish_benign(name: str, folder: Path) -> None:
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(len(name))
+    model = benign_zoo.ZOO[name]()
+    TRIED.update(type(layer).__name__ for layer in model._flatten_layers())
+    publish_built(
+        f"benign_{name}", model, benign_zoo.ending(name), benign_zoo.inputs_for(model, ROWS), folder
+    )
+
+
+def publish_built(name: str, model: keras.Model, ending: str, arrays: list[Any], folder: Path) -> None:
     upload = folder / f"{name}.{ending}"
     model.save(upload)
-    arrays = fresh_inputs(name, model)
     given = [keras.ops.convert_to_tensor(a.tolist()) if a.dtype.kind == "U" else a for a in arrays]
     structure = (
         given[0] if isinstance(model, keras.Sequential) else keras.tree.pack_sequence_as(model.input, given)
@@ -168,6 +186,15 @@ def main() -> None:
             write_verdict(folder, name, folder / f"{name}.keras", order)
     for name in model_zoo.NAMES[part::parts]:
         publish_one(name, folder)
+    for name in list(benign_zoo.ZOO)[part::parts]:
+        publish_benign(name, folder)
+    (folder / f"tried_{part}.json").write_text(json.dumps(sorted(TRIED)))
+    if part == 0:
+        exported = {name: kind.__name__ for name, kind in vars(layers).items() if isinstance(kind, type)}
+        (folder / "exported.json").write_text(json.dumps(exported))
+    for name in keras_2_zoo.names()[part::parts]:
+        keras.backend.clear_session()
+        write_verdict(folder, f"keras_2_{name}", keras_2_zoo.unpack(name, folder), ForgeOrder())
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ ON_ONNX_RUNTIME = [
     "conv2d",
     "conv_lstm",
     "dense",
+    "discretization",
     "dropout",
     "embedding_and_pooling",
     "every_activation",
@@ -46,7 +47,6 @@ ON_ONNX_RUNTIME = [
 ]
 
 ON_TENSORFLOW = {
-    "discretization": "Bucketize",
     "text": "LookupTable",
 }
 """What ONNX Runtime cannot serve, and the op in the reason that says why."""

@@ -68,6 +68,43 @@ def tensor_model_members(inputs: int = 1, outputs: int = 1) -> dict[str, Any]:
     )
 
 
+def alias_members(alias: str = "production", version: int = 1, **changes: Any) -> dict[str, Any]:
+    """An Alias object of the API."""
+    return {
+        "alias": alias,
+        "name": "churn",
+        "version": version,
+        "model_id": MODEL_ID,
+        "moved": "2026-01-02T03:04:05.678Z",
+        "moved_by": "ada",
+        **changes,
+    }
+
+
+def receipt_members(**changes: Any) -> dict[str, Any]:
+    """A Receipt object of the API: proven by the notebook's outputs, and looked at once more since."""
+    look = {"checked": "2026-01-02T03:04:05.678Z", "max_deviation": 1.2e-7, "passed": True}
+    return {
+        "model_id": MODEL_ID,
+        "sha256": "a" * 64,
+        "source": "client",
+        "rows": 32,
+        "inputs_sha256": "b" * 64,
+        "outputs_sha256": "c" * 64,
+        "max_deviation": 1.2e-7,
+        "atol": 1e-5,
+        "rtol": 1e-4,
+        "engine": "onnxruntime",
+        "engine_version": "1.23.0",
+        "versions": {"keras": "3.15.1"},
+        "client_versions": {"keras": "3.14.0"},
+        "repairs": [{"path": "config.layers[0]", "message": "'batch_input_shape' became 'batch_shape'"}],
+        "created": "2026-01-02T03:04:05.678Z",
+        "checks": [{**look, "engine_version": "1.23.0"}, {**look, "engine_version": "1.24.0"}],
+        **changes,
+    }
+
+
 def job_members(state: str = "succeeded", **progress: Any) -> dict[str, Any]:
     """A Job object of the API."""
     return {
@@ -224,6 +261,8 @@ class Shapes:
     url, model_id, job_id, run_id = URL, MODEL_ID, JOB_ID, RUN_ID
     model = staticmethod(model_members)
     tensor_model = staticmethod(tensor_model_members)
+    alias = staticmethod(alias_members)
+    receipt = staticmethod(receipt_members)
     job = staticmethod(job_members)
     training = staticmethod(training_members)
     run = staticmethod(run_members)

@@ -103,7 +103,7 @@ def at_batch(number: int, act: Callable[[], None]) -> Any:
     return Acting()
 
 
-def until(holds: Callable[[], Any], seconds: float = 20.0) -> None:
+def until(holds: Callable[[], Any], seconds: float = 60.0) -> None:
     ends = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < ends
@@ -242,7 +242,7 @@ def test_a_model_can_be_published_when_its_training_ends(
     with Client("http://127.0.0.1:1", transport=httpx.MockTransport(api), patience=0.0) as client:
         live = tt.callback("final", model="churn", publish=True, client=client)
         network.fit(X, Y, verbose=0, callbacks=[live])
-        assert live.publication.wait(20)
+        assert live.publication.wait(60)
     assert live.publication.progress()["state"] == "ready"
     assert live.publication.published.name == "churn"
     content = __import__("base64").b64decode(api.body("/models/new")["model_content"])
@@ -343,7 +343,7 @@ def test_nothing_of_ours_keeps_the_model_alive(
         return weakref.ref(model), live.publication
 
     model, publication = trained()
-    assert publication is None or publication.wait(20)
+    assert publication is None or publication.wait(60)
     until(lambda: runs.state != "running")
     keras.backend.clear_session()
 

@@ -81,7 +81,7 @@ def begin(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
             until(lambda stream=stream: not stream.sending)
 
 
-def until(holds: Callable[[], Any], seconds: float = 10.0) -> None:
+def until(holds: Callable[[], Any], seconds: float = 60.0) -> None:
     ends = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < ends

@@ -76,6 +76,10 @@ def test_a_gap_parts_the_line_and_a_lone_point_is_a_dot() -> None:
     assert len(list(svg.iter(f"{SVG}circle"))) == 1
 
 
+def test_a_logarithmic_axis_goes_beyond_the_largest_number() -> None:
+    assert "1e+310" in " ".join(texts(drawn(("loss", [1, 2], [1e-300, 1.29e281]), log=True)))
+
+
 def test_a_logarithmic_axis_is_marked_by_powers_of_ten() -> None:
     svg = drawn(("loss", [1, 2, 3], [100.0, 1.0, 0.001]), log=True)
     assert {"100", "1", "0.001"} <= set(texts(svg))

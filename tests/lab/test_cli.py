@@ -325,3 +325,39 @@ def test_the_help_survives_a_server_command_that_cannot_be_loaded(
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     assert "needs the backend" in capsys.readouterr().out
+
+
+def test_versions_are_promoted_and_rolled_back_at_a_shell(
+    api: Any, capsys: pytest.CaptureFixture[str], shapes: Any
+) -> None:
+    place = "/models/by-name/churn/aliases/production"
+    api.on("GET", f"/models/{shapes.model_id}", {"model": shapes.model()})
+    api.on("GET", f"/models/{shapes.model_id}/receipt", {"receipt": shapes.receipt()})
+    api.on("GET", "/models/by-name/churn/aliases", {"aliases": [shapes.alias()]})
+    api.on("GET", place, {"alias": shapes.alias()})
+    api.on("PUT", place, {"alias": shapes.alias()})
+    api.on("POST", f"{place}/rollback", {"alias": shapes.alias()})
+    api.on("DELETE", place, {"message": "Alias removed"})
+    api.on("GET", f"{place}/history", {"history": [], "next_cursor": None})
+    for words in (
+        ["alias", "churn", "production", "1"],
+        ["aliases", "churn"],
+        ["rollback", "churn", "production"],
+        ["history", "churn", "production"],
+        ["receipt", "churn@production"],
+        ["alias", "churn", "production", "--remove"],
+    ):
+        assert cli.main(words) == 0, words
+    out = capsys.readouterr().out
+    assert f"churn@production means version 1 ({shapes.model_id})" in out
+    assert "means version 1 again" in out
+    assert "Receipt of churn/1" in out
+    assert "removed churn@production" in out
+
+
+def test_a_receipt_that_no_longer_holds_is_an_error_at_a_shell(api: Any, shapes: Any) -> None:
+    members = shapes.receipt()
+    members["checks"][-1]["passed"] = False
+    api.on("GET", f"/models/{shapes.model_id}", {"model": shapes.model()})
+    api.on("GET", f"/models/{shapes.model_id}/receipt", {"receipt": members})
+    assert cli.main(["receipt", shapes.model_id]) == 1

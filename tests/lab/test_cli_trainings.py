@@ -26,7 +26,7 @@ def wired(api: Any, shapes: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     run = shapes.run("succeeded")
     api.on("GET", "/models/by-name/churn", {"model": shapes.model()})
     api.on("GET", f"/models/{shapes.model_id}", {"model": shapes.model(version=2)})
-    api.on("PATCH", "/tensor/train", {"job_id": shapes.job_id})
+    api.on("POST", "/tensor/train", {"job_id": shapes.job_id})
     api.on("GET", f"/jobs/{shapes.job_id}", {"job": shapes.training("succeeded")})
     api.on("GET", f"/runs/{shapes.run_id}", {"run": run})
     api.on("GET", "/runs", {"runs": [run], "next_cursor": None})
@@ -41,16 +41,9 @@ def test_train_learns_from_a_file(api: Any, tmp_path: Path, capsys: Printed) -> 
     path.write_text("paid,income,age\n1,0.5,41\n0,1.5,23\n")
     assert cli.main(["train", "churn", str(path), "--label", "paid", "--epochs", "2"]) == 0
     assert "made     churn/2" in capsys.readouterr().out
-    sent = api.body("/tensor/train")
-    assert (sent["input_vectors"], sent["output_vectors"]) == ([[41, 0.5], [23, 1.5]], [1, 0])
-    assert sent["epochs"] == 2
-
-
-def test_train_wants_to_know_the_label(tmp_path: Path, capsys: Printed) -> None:
-    path = tmp_path / "rows.csv"
-    path.write_text("paid,age\n1,41\n")
-    assert cli.main(["train", "churn", str(path)]) == 1
-    assert "label column" in capsys.readouterr().err
+    (sent,) = api.asked("/tensor/train")
+    assert sent.content == path.read_bytes()
+    assert (sent.url.params["labels"], sent.url.params["epochs"]) == ("paid", "2")
 
 
 def test_runs_are_a_table(capsys: Printed, shapes: Any, api: Any) -> None:

@@ -17,6 +17,7 @@ KNOWN = Known(
     handles=["training"],
 )
 VERBS = sorted(options())
+OPTIONS = ["--alias", "--debug", "--description", "--example", "--help", "--tag", "--timeout"]
 MODELS = ["churn", "churn@production", "published"]
 
 
@@ -26,10 +27,11 @@ MODELS = ["churn", "churn@production", "published"]
         ("%tt ", VERBS),
         ("%tt j", ["job", "jobs"]),
         ("%tt publish ne", ["nearest", "net"]),
-        ("%tt publish net --", ["--debug", "--description", "--example", "--help", "--name", "--timeout"]),
+        ("%tt publish net --", [*OPTIONS[:-2], "--name", *OPTIONS[-2:]]),
         ("%tt publish net --name ", ["churn"]),
         ("%tt publish net --name churn --example f", ["frame"]),
-        ("%tt publish net --name churn --", ["--debug", "--description", "--example", "--help", "--timeout"]),
+        ("%tt publish net --name churn --", OPTIONS),
+        ("%tt publish net --alias ", ["candidate", "production"]),
         ("%tt publish net --description fr", []),
         ("%tt run c", ["churn", "churn@production"]),
         ("%tt run churn ", ["frame"]),
@@ -54,7 +56,14 @@ MODELS = ["churn", "churn@production", "published"]
         ("%tt runs ", ["churn"]),
         ("%tt results ", ["0a1b"]),
         ("%tt jobs --kind ", []),
-        ("%tt delete ", []),
+        ("%tt delete ", ["--force"]),
+        ("%tt alias ", ["churn"]),
+        ("%tt alias churn c", ["candidate"]),
+        ("%tt alias churn production ", ["candidate", "production", "published"]),
+        ("%tt rollback churn p", ["production"]),
+        ("%tt history churn p", ["production"]),
+        ("%tt receipt churn@", ["churn@production"]),
+        ("%tt models --alias p", ["production"]),
         ("%tt nonsense ", []),
     ],
 )

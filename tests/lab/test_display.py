@@ -20,7 +20,7 @@ def test_models_show_themselves_as_a_table_and_are_a_list(api: Any, client: Clie
     listing = tt.models(client=client)
     assert [model.version for model in listing] == [2, 1]
     assert len(listing[:1]) == 1
-    assert repr(listing).splitlines()[0].split() == ["name", "version", "state", "engine", "created", "id"]
+    assert repr(listing).splitlines()[0].split() == list(display.MODEL_HEADINGS)
     assert listing._repr_html_().count("<tr>") == 3
 
 
@@ -36,7 +36,7 @@ def test_empty_lists_teach(api: Any, client: Client) -> None:
     api.on("GET", "/models", {"models": [], "next_cursor": None})
     api.on("GET", "/jobs", {"jobs": [], "next_cursor": None})
     assert "tt.publish" in repr(tt.models(client=client))
-    assert "tt.score_csv" in tt.jobs(client=client)._repr_html_()
+    assert "tt.score(" in tt.jobs(client=client)._repr_html_()
 
 
 def test_nothing_that_a_server_said_reaches_a_page_or_a_terminal_unescaped(
@@ -47,7 +47,7 @@ def test_nothing_that_a_server_said_reaches_a_page_or_a_terminal_unescaped(
     )
     job = JobRecord.read({**shapes.job("failed"), "error": HOSTILE, "created": HOSTILE})
     run = RunRecord.read({"run_id": HOSTILE, "name": HOSTILE, "state": HOSTILE, "metrics": {HOSTILE: 1.0}})
-    rows = [(*display.model_row(model.record), ""), display.job_row(job), display.run_row(run)]
+    rows = [display.model_row(model.record), display.job_row(job), display.run_row(run)]
     pages = model._repr_html_() + display.job_html(job) + display.html_table(("h",) * 7, rows)
     texts = repr(model) + display.job_text(job) + display.text_table(("h",) * 7, rows)
     assert "<img" not in pages

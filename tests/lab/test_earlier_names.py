@@ -95,7 +95,19 @@ def test_a_file_that_names_nothing_says_that_the_names_are_gone(
     path = tmp_path / "model.keras"
     path.write_bytes(b"PK\x03\x04")
     model = tt.publish(path, "churn", progress=False, client=client)
-    assert model.remark == "churn/1 takes named numbers (age, income), this version tensors"
+    told = "churn/1 takes named numbers (age, income), none were named for this version"
+    assert model.remark == told
+
+
+def test_a_file_after_a_version_that_nobody_named_needs_no_note(
+    client: Client, api: Any, shapes: Any, tmp_path: Path
+) -> None:
+    given = {f"x{index}": {"var_type": "FLOAT", "index": index} for index in range(2)}
+    before = shapes.model(model_schema={"input_schema": given})
+    api.on("GET", "/models", {"models": [before], "next_cursor": None})
+    path = tmp_path / "model.keras"
+    path.write_bytes(b"PK\x03\x04")
+    assert tt.publish(path, "churn", progress=False, client=client).remark == ""
 
 
 def test_a_key_that_may_only_publish_publishes(client: Client, api: Any, shapes: Any) -> None:

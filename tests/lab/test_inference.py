@@ -59,6 +59,30 @@ def test_a_row_of_a_table_is_named_numbers(summing: Any, client: Client) -> None
     assert set(summing.body("/tensor/run")["input_vector"]) == {"age", "income"}
 
 
+def test_text_and_gaps_are_sent_where_the_models_fields_take_them(
+    api: Any, shapes: Any, client: Client
+) -> None:
+    plan = {"var_type": "STRING", "index": 0, "categories": ["a", "b"]}
+    age = {"var_type": "INT", "index": 1, "nullable": True, "fill": 0}
+    api.on(
+        "GET",
+        "/models/by-name/churn",
+        {"model": shapes.model(model_schema={"input_schema": {"plan": plan, "age": age}})},
+    )
+    api.on("POST", "/tensor/run", {"output": [1], "model_id": "m"})
+    api.on("POST", "/tensor/run/batch", {"output": [[1], [2]], "model_id": "m"})
+    frame = pd.DataFrame({"plan": ["a", "b"], "age": pd.array([4, None], "Int64")})
+    rows = [{"plan": "a", "age": 4}, {"plan": "b", "age": None}]
+    tt.run("churn", frame, client=client)
+    assert api.body("/tensor/run/batch")["input_vectors"] == rows
+    tt.run("churn", frame.to_dict("records"), client=client)
+    assert api.body("/tensor/run/batch")["input_vectors"] == rows
+    tt.run("churn", frame.iloc[1], client=client)
+    assert api.body("/tensor/run")["input_vector"] == rows[1]
+    with pytest.raises(BadInput, match="Field 'plan'"):
+        tt.run("churn", {"plan": None, "age": 1}, client=client)
+
+
 def test_a_list_gives_a_list_and_an_array_an_array(summing: Any, client: Client) -> None:
     assert tt.run("churn", [1, 2], client=client) == [3]
     answer = tt.run("churn", np.array([1.0, 2.0]), client=client)

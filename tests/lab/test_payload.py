@@ -93,3 +93,38 @@ def test_a_table_is_either_sent_whole_or_refused_by_the_first_gap(rows: list[tup
         with pytest.raises(BadInput) as caught:
             payload.frame_rows(frame)
         assert not finite[caught.value.row, ["a", "b"].index(caught.value.field or "")]
+
+
+SIDE: Any = {
+    "age": {"var_type": "INT", "index": 0, "nullable": True, "fill": 0},
+    "plan": {"var_type": "STRING", "index": 1, "categories": ["a", "b"], "nullable": True, "fill": "a"},
+    "size": {"var_type": "STRING", "index": 2, "categories": ["s"]},
+    "paid": {"var_type": "BOOL", "index": 3, "nullable": True, "fill": False},
+}
+
+
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA, pd.NaT, np.float32("nan")])
+def test_a_gap_in_a_nullable_field_is_sent_as_null(gap: Any) -> None:
+    row = {"age": gap, "plan": gap, "size": "s", "paid": gap}
+    assert payload.vector(row, side=SIDE) == {"age": None, "plan": None, "size": "s", "paid": None}
+    with pytest.raises(BadInput, match="Field 'size' is empty"):
+        payload.vector({**row, "size": gap}, side=SIDE)
+
+
+def test_a_table_with_text_and_gaps_is_sent_as_its_fields_take_them() -> None:
+    frame = pd.DataFrame(
+        {
+            "size": ["s", "s"],
+            "paid": pd.array([True, None], "boolean"),
+            "age": pd.array([None, 4], "Int64"),
+            "plan": pd.Categorical(["b", None]),
+        }
+    )
+    assert json.dumps(payload.frame_rows(frame, SIDE)) == json.dumps(
+        [
+            {"size": "s", "paid": 1, "age": None, "plan": "b"},
+            {"size": "s", "paid": None, "age": 4, "plan": None},
+        ]
+    )
+    with pytest.raises(BadInput, match="Field 'age' in row 0 is not a number"):
+        payload.frame_rows(pd.DataFrame({"age": ["x"]}), SIDE)

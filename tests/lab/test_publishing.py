@@ -263,7 +263,7 @@ def test_a_file_is_published_without_a_comparison(endpoint: Any, client: Client,
         (LinearModel(1, 2), "churn", TABLE.assign(city="x"), "Column 'city' holds no numbers"),
         (LinearModel(1, 2), "churn", np.zeros(2), "needs a batch axis"),
         ("no/such/file.keras", "churn", None, "no file"),
-        (object(), "churn", None, "a Keras model, or the path"),
+        (object(), "churn", None, "a Keras model, or a .keras"),
     ],
 )
 def test_what_cannot_be_published_is_refused_before_anything_is_sent(
@@ -286,7 +286,7 @@ def test_a_file_in_another_format_is_refused(
     client: Client, tmp_path: Path, content: bytes, name: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(errors.BadInput, match="no Keras model file"):
+    with pytest.raises(errors.BadInput, match="no model file"):
         tt.publish(str(tmp_path / name), "churn", client=client)
 
 

@@ -15,6 +15,7 @@ import pytest
 import tensortrigger_lab as tt
 from tensortrigger_lab import background, errors, scoring
 from tensortrigger_lab.client import Client
+from tensortrigger_lab.rows_file import RowsFile
 from tensortrigger_lab.wire import ModelRecord
 
 RESULTS = "row,output\n0,0.25\n2,0.75\n"
@@ -109,7 +110,7 @@ def test_the_file_is_sent_as_it_is_in_small_pieces(
     jobs.on("POST", "/jobs", receive)
     shown = scoring.progress_for(False)
     jobs.on("GET", "/jobs/j", {"job": {"job_id": "j", "model_id": "m", "state": "queued"}})
-    scoring.start(client, "churn", csv_path, shown)
+    scoring.start(client, "churn", RowsFile(csv_path), shown)
     request = jobs.asked("/jobs")[0]
     assert pieces == [csv_path.read_bytes()]
     assert request.headers["Content-Type"] == "text/csv"

@@ -15,6 +15,7 @@ from tensortrigger_lab.signature import (
     infer_schema,
     output_names,
     schema_of_shape,
+    written_value,
 )
 
 
@@ -23,7 +24,7 @@ def test_a_dataframe_names_the_inputs_in_column_order() -> None:
     assert infer_schema(frame) == {
         "b": {"var_type": "FLOAT", "index": 0},
         "a": {"var_type": "INT", "index": 1},
-        "flag": {"var_type": "INT", "index": 2},
+        "flag": {"var_type": "BOOL", "index": 2},
         "tiny": {"var_type": "INT", "index": 3},
     }
 
@@ -32,7 +33,7 @@ def test_a_dataframe_names_the_inputs_in_column_order() -> None:
     ("dtype", "var_type"),
     [
         ("Int64", "INT"),
-        ("boolean", "INT"),
+        ("boolean", "BOOL"),
         ("Float32", "FLOAT"),
         ("float16", "FLOAT"),
         ("int64[pyarrow]", "INT"),
@@ -139,3 +140,54 @@ def test_an_input_may_be_called_input_schema() -> None:
 def test_a_written_schema_with_a_gap_is_refused(schema: Any) -> None:
     with pytest.raises(BadInput):
         checked_schema(schema)
+
+
+def test_text_becomes_categories_where_that_is_asked() -> None:
+    frame = pd.DataFrame(
+        {
+            "age": [1, 2, 3],
+            "plan": ["plus", None, "basic"],
+            "size": pd.Categorical(["s", "l", None], categories=["s", "m", "l"]),
+        }
+    )
+    plan = {"var_type": "STRING", "index": 1, "categories": ["basic", "plus"]}
+    size = {"var_type": "STRING", "index": 2, "categories": ["s", "m", "l"]}
+    schema = {"age": {"var_type": "INT", "index": 0}, "plan": plan, "size": size}
+    assert infer_schema(frame, categories=["plan", "size"]) == schema
+    assert infer_schema(frame, categories=True) == schema
+    assert checked_schema(schema) == schema
+    with pytest.raises(BadInput, match="Column 'size' holds no numbers"):
+        infer_schema(frame, categories=["plan"])
+    with pytest.raises(BadInput, match=r"no such column.*plam"):
+        infer_schema(frame, categories=["plam"])
+
+
+@pytest.mark.parametrize("values", [[1, 2], ["a", 3], ["a", " "], [None, None]])
+def test_what_is_not_all_text_is_no_column_of_categories(values: list[Any]) -> None:
+    with pytest.raises(BadInput, match="Column 'kind' does not hold categories"):
+        infer_schema(pd.DataFrame({"kind": pd.Series(values, dtype=object)}), categories=["kind"])
+
+
+def test_a_string_without_categories_is_refused_by_name() -> None:
+    with pytest.raises(BadInput, match="'a' of the schema is a STRING without categories"):
+        checked_schema({"a": {"var_type": "string", "index": 0}})
+
+
+@pytest.mark.parametrize(
+    ("entry", "number", "value"),
+    [
+        ({"var_type": "INT"}, 3.0, 3),
+        ({"var_type": "INT"}, 3.5, 3.5),
+        ({"var_type": "FLOAT"}, 3.0, 3.0),
+        ({"var_type": "bool"}, 1.0, True),
+        ({"var_type": "BOOL"}, 0.5, 0.5),
+        ({"var_type": "STRING", "categories": ["a", "b"]}, 1.0, "b"),
+        ({"var_type": "STRING", "categories": {"a": 0.1, "b": 7}}, np.float32(0.1), "a"),
+        ({"var_type": "STRING", "categories": ["a", "b"]}, 2.0, 2.0),
+    ],
+)
+def test_a_number_of_the_model_is_sent_as_a_caller_would_write_it(
+    entry: Any, number: float, value: object
+) -> None:
+    written = written_value({"index": 0, **entry}, number)
+    assert (written, type(written)) == (value, type(value))

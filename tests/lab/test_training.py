@@ -34,7 +34,8 @@ def endpoint(api: Any, shapes: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     api.on(
         "GET", f"/models/{shapes.model_id}", {"model": shapes.model(version=2, parent={"model_id": "0" * 32})}
     )
-    api.on("PATCH", "/tensor/train", {"job_id": shapes.job_id})
+    for method in ("PATCH", "POST"):
+        api.on(method, "/tensor/train", {"job_id": shapes.job_id})
     states = ("queued", "queued", "running", "succeeded")
     api.on("GET", f"/jobs/{shapes.job_id}", *({"job": shapes.training(state)} for state in states))
     api.on("GET", f"/runs/{shapes.job_id}", {"run": shapes.run(run_id=shapes.job_id)})
@@ -112,16 +113,41 @@ def test_what_cannot_be_right_is_named_before_anything_is_sent(
         training_data(record, x, y)
 
 
-def test_a_file_is_cut_into_rows_and_labels(tmp_path: Path) -> None:
+def test_a_table_is_cut_into_rows_and_labels() -> None:
+    table = pd.DataFrame({"age": [41, 23], "paid": [1, 0], "income": [0.5, 1.5]})
+    x, y = table_and_labels(table, ["paid"])
+    assert (x.columns.tolist(), y.tolist()) == (["age", "income"], [1, 0])
+    assert table_and_labels(table, ["paid", "age"])[1].columns.tolist() == ["paid", "age"]
+    with pytest.raises(tt.BadInput, match="expected of age, paid, income, got 'gone'"):
+        table_and_labels(table, ["gone"])
+
+
+def test_a_file_is_streamed_with_the_names_of_its_labels(
+    endpoint: Any, client: Client, tmp_path: Path
+) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("age,paid,income\n41,1,0.5\n23,0,1.5\n")
-    x, y = table_and_labels(path, ["paid"])
-    assert (x.columns.tolist(), y.tolist()) == (["age", "income"], [1, 0])
-    assert table_and_labels(pd.read_csv(path), ["paid", "age"])[1].columns.tolist() == ["paid", "age"]
-    with pytest.raises(tt.BadInput, match="expected of age, paid, income, got 'gone'"):
-        table_and_labels(path, ["gone"])
-    with pytest.raises(tt.BadInput, match="cannot be read"):
-        table_and_labels(tmp_path / "none.csv", ["paid"])
+    tt.train("churn", path, ["paid", "a, b"], epochs=2, shuffle=False, wait=False, client=client)
+    tt.train("churn", str(path), "paid", wait=False, client=client)
+    tt.train("churn", path, wait=False, client=client)
+    first, second, third = endpoint.asked("/tensor/train")
+    assert (first.method, first.headers["Content-Type"]) == ("POST", "text/csv")
+    assert first.content == path.read_bytes()
+    assert first.url.params["labels"] == 'paid,"a, b"'
+    assert (first.url.params["epochs"], first.url.params["shuffle"]) == ("2", "false")
+    assert second.url.params["labels"] == "paid"
+    assert "labels" not in third.url.params
+
+
+def test_what_names_no_file_or_no_columns_is_told_before_anything_is_sent(
+    endpoint: Any, client: Client, tmp_path: Path
+) -> None:
+    with pytest.raises(tt.BadInput, match="There is no file"):
+        tt.train("churn", tmp_path / "none.csv", "paid", client=client)
+    (tmp_path / "rows.csv").write_text("age\n1\n")
+    with pytest.raises(tt.BadInput, match="expected a name or a list of names, got ndarray"):
+        tt.train("churn", tmp_path / "rows.csv", np.zeros(1), client=client)
+    assert not endpoint.asked("/tensor/train")
 
 
 def test_a_training_is_waited_for_and_gives_the_next_version(

@@ -18,9 +18,9 @@ import pytest
 
 import tensortrigger_backend
 from tensortrigger_backend.adapters.artifact_file import CONFIG, MANIFEST
-from tensortrigger_backend.adapters.child_process import PlainChildLauncher
 from tensortrigger_backend.adapters.guest_turn import GuestTurn
 from tensortrigger_backend.adapters.points_file import NpzPoints
+from tensortrigger_backend.adapters.sandbox import SandboxedLauncher
 from tensortrigger_backend.adapters.trainer_process import TrainerProcess
 from tensortrigger_backend.domain.compiled import Named
 from tensortrigger_backend.domain.errors import InvalidInput, Overrun, Unavailable
@@ -76,8 +76,8 @@ def test_a_checkpoint_of_another_model_is_refused(made: Any) -> None:
 
 
 @pytest.fixture
-def launcher() -> Iterator[PlainChildLauncher]:
-    launcher = PlainChildLauncher()
+def launcher() -> Iterator[SandboxedLauncher]:
+    launcher = SandboxedLauncher()
     yield launcher
     launcher.close()
 
@@ -98,7 +98,7 @@ def plan(epochs: int = 3, loss: str = "mean_squared_error") -> TrainingPlan:
 
 
 def test_the_child_gets_config_and_weights_and_leaves_a_keras_file(
-    made: Any, launcher: PlainChildLauncher, points: Path, tmp_path: Path
+    made: Any, launcher: SandboxedLauncher, points: Path, tmp_path: Path
 ) -> None:
     room: list[str] = []
     trainer = TrainerProcess(launcher, tmp_path, GuestTurn(), lambda: room.append("made"))
@@ -119,7 +119,7 @@ def test_the_child_gets_config_and_weights_and_leaves_a_keras_file(
 
 
 def test_a_child_that_takes_too_long_is_ended_and_not_tried_again(
-    made: Any, launcher: PlainChildLauncher, points: Path, tmp_path: Path
+    made: Any, launcher: SandboxedLauncher, points: Path, tmp_path: Path
 ) -> None:
     trainer = TrainerProcess(launcher, tmp_path, GuestTurn())
     artifact = made[0] / "noisy.servable"
@@ -131,7 +131,7 @@ def test_a_child_that_takes_too_long_is_ended_and_not_tried_again(
 
 
 def test_an_artifact_of_before_training_still_opens_and_can_be_trained(
-    made: Any, launcher: PlainChildLauncher, tmp_path: Path
+    made: Any, launcher: SandboxedLauncher, tmp_path: Path
 ) -> None:
     trainer = TrainerProcess(launcher, tmp_path, GuestTurn())
     assert trainer.facts(made[0] / "noisy.servable").trainable == 40

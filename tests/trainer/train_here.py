@@ -11,8 +11,8 @@ from tensortrigger_backend.adapters.artifact_file import CONFIG, GRAPH, WEIGHTS,
 from tensortrigger_backend.domain.compiled import LOSSES, METRICS, OPTIMIZERS, Named
 from tensortrigger_backend.domain.publishing import ONNX
 from tensortrigger_backend.domain.training import TrainingPlan
-from tensortrigger_backend.forge.canonical import canonical, rebuild
-from tensortrigger_backend.forge.signatures import signature_of
+from tensortrigger_backend.forge.keras.canonical import canonical, rebuild
+from tensortrigger_backend.forge.keras.signatures import signature_of
 from tensortrigger_backend.trainer.compilation import compile_model
 from tensortrigger_backend.trainer.loop import Diverged, Listener, Training
 

@@ -4,6 +4,11 @@ manifest.json          format version, engine, signature, versions, largest devi
 config.json            the allow-listed Keras config, architecture only
 weights.safetensors    plain weights, named by layer
 model.onnx             the graph, where ONNX Runtime is the engine
+graph.pb               the frozen and checked TensorFlow graph, where the upload was a SavedModel and TensorFlow is
+                       the engine; its inputs are the nodes tt_in_0 on, its outputs tt_out_0 on, and tt_start, where
+                       there is one, fills its tables and runs once
+
+An artifact made of an ONNX file or a SavedModel has neither config nor weights.
 """
 
 from __future__ import annotations
@@ -26,8 +31,9 @@ MANIFEST = "manifest.json"
 CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
 GRAPH = "model.onnx"
+FROZEN = "graph.pb"
 
-_MEMBERS = frozenset({MANIFEST, CONFIG, WEIGHTS, GRAPH})
+_MEMBERS = frozenset({MANIFEST, CONFIG, WEIGHTS, GRAPH, FROZEN})
 # The earliest time that a zip can tell: the same members give the same bytes whenever they are written.
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
@@ -43,6 +49,7 @@ class Manifest:
         max_deviation: the largest |y - y0| against the original; None in a draft that is not verified yet.
         trainable: how many of the parameters can be trained; None in artifacts of before training.
         compiled: what the original was compiled with, by listed names only; None where nothing is known.
+        optimization: how far ONNX Runtime may rewrite the graph; None for as far as it can.
     """
 
     engine: str
@@ -53,6 +60,7 @@ class Manifest:
     parameters: int | None = None
     trainable: int | None = None
     compiled: Compiled | None = None
+    optimization: str | None = None
 
     def to_json(self) -> bytes:
         """The bytes of ``manifest.json``."""
@@ -67,6 +75,8 @@ class Manifest:
             "trainable": self.trainable,
             "compiled": self.compiled.to_dict() if self.compiled else None,
         }
+        if self.optimization:
+            members["optimization"] = self.optimization
         return json.dumps(members, indent=1, sort_keys=True).encode()
 
 
@@ -79,6 +89,26 @@ def write_artifact(target: Path, manifest: Manifest, members: Mapping[str, bytes
             entry = zipfile.ZipInfo(name, _TIMESTAMP)
             entry.external_attr = 0o600 << 16
             archive.writestr(entry, contents[name])
+    unfinished.replace(target)
+
+
+def replace_manifest(target: Path, manifest: Manifest) -> None:
+    """Give the servable at ``target`` another manifest; its other members are copied block by block.
+
+    Raises:
+        Unavailable: it is damaged or missing.
+    """
+    unfinished = target.with_name(target.name + ".part")
+    with zipfile.ZipFile(target) as before, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(before.namelist()):
+            entry = zipfile.ZipInfo(name, _TIMESTAMP)
+            entry.external_attr = 0o600 << 16
+            if name == MANIFEST:
+                archive.writestr(entry, manifest.to_json())
+            else:
+                entry.file_size = before.getinfo(name).file_size
+                with before.open(name) as member, archive.open(entry, "w") as copy:
+                    shutil.copyfileobj(member, copy, 1 << 20)
     unfinished.replace(target)
 
 
@@ -108,6 +138,7 @@ def read_manifest(artifact: Path) -> Manifest:
             parameters=members.get("parameters"),
             trainable=members.get("trainable"),
             compiled=Compiled.from_dict(members["compiled"]) if members.get("compiled") else None,
+            optimization=members.get("optimization"),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Unavailable("The servable's manifest is damaged; publish the model again.") from error
@@ -130,7 +161,7 @@ def read_member(artifact: Path, name: str) -> bytes:
     """
     try:
         with zipfile.ZipFile(artifact) as archive:
-            return archive.read(name)
+            return archive.read(_stored(archive, name))
     except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
         raise Unavailable("The servable is damaged or missing; publish the model again.") from error
 
@@ -142,8 +173,10 @@ def copy_member(artifact: Path, name: str, target: Path) -> None:
         Unavailable: it is damaged or missing.
     """
     try:
-        with zipfile.ZipFile(artifact) as archive, archive.open(name) as member, target.open("wb") as copy:
-            shutil.copyfileobj(member, copy, 1 << 20)
+        with zipfile.ZipFile(artifact) as archive:
+            stored = _stored(archive, name)
+            with archive.open(stored) as member, target.open("wb") as copy:
+                shutil.copyfileobj(member, copy, 1 << 20)
     except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
         raise Unavailable("The servable is damaged or missing; publish the model again.") from error
 
@@ -155,3 +188,16 @@ def read_members(artifact: Path) -> dict[str, bytes]:
         Unavailable: it is damaged or missing.
     """
     return {name: read_member(artifact, name) for name in sorted(member_names(artifact) - {MANIFEST})}
+
+
+def _stored(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """The member as it is always written; a guest wrote the file, and must not hand over what swells when read.
+
+    Raises:
+        KeyError: there is none.
+        zipfile.BadZipFile: it is compressed.
+    """
+    member = archive.getinfo(name)
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise zipfile.BadZipFile(name)
+    return member

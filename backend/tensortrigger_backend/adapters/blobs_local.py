@@ -7,13 +7,13 @@ import hashlib
 import os
 import secrets
 import shutil
+import stat
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from tensortrigger_backend.domain.errors import NotFound, Unavailable
-from tensortrigger_backend.ports.storage import BlobWriter
 
 _TRIES = 10
 
@@ -36,11 +36,11 @@ class LocalBlobs:
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._incoming.mkdir(parents=True, exist_ok=True)
 
-    def writer(self, key: str) -> BlobWriter:
+    def writer(self, key: str | None = None) -> _FileWriter:
         """See ``BlobStore.writer``."""
-        return _FileWriter(
-            self._path(key), self._incoming / f"{self._writer}.{secrets.token_hex(8)}", self._moving
-        )
+        target = None if key is None else self._path(key)
+        incoming = self._incoming / f"{self._writer}.{secrets.token_hex(8)}"
+        return _FileWriter(target, self._path, incoming, self._moving)
 
     def put(self, key: str, data: bytes) -> None:
         """See ``BlobStore.put``."""
@@ -48,6 +48,15 @@ class LocalBlobs:
         try:
             writer.write(data)
             writer.commit()
+        finally:
+            writer.abort()
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """See ``BlobStore.put_new``."""
+        writer = self.writer(key)
+        try:
+            writer.write(data)
+            return writer.commit_new()
         finally:
             writer.abort()
 
@@ -81,6 +90,10 @@ class LocalBlobs:
         with self.open(key) as source, target.open("wb") as copy:
             shutil.copyfileobj(source, copy, 1 << 20)
 
+    def presign(self, key: str, seconds: float) -> str | None:  # noqa: ARG002
+        """See ``BlobStore.presign``."""
+        return None
+
     def delete(self, keys: Iterable[str]) -> None:
         """See ``BlobStore.delete``."""
         for key in keys:
@@ -90,20 +103,31 @@ class LocalBlobs:
             with self._moving, contextlib.suppress(OSError):
                 path.parent.rmdir()
 
-    def keys(self, prefix: str) -> list[str]:
+    def keys(self, prefix: str, written_before: float | None = None) -> list[str]:
         """See ``BlobStore.keys``."""
-        below = self._path(prefix)
-        return sorted(path.relative_to(self._blobs).as_posix() for path in below.rglob("*") if path.is_file())
+        found = []
+        for path in self._path(prefix).rglob("*"):
+            # What is deleted while this goes through the folders is not there.
+            with contextlib.suppress(FileNotFoundError):
+                about = path.stat()
+                if stat.S_ISREG(about.st_mode) and (
+                    written_before is None or about.st_mtime < written_before
+                ):
+                    found.append(path.relative_to(self._blobs).as_posix())
+        return sorted(found)
 
     def half_written_by(self) -> list[str]:
-        """Names of the processes that have files in ``incoming``."""
-        return sorted({path.name.partition(".")[0] for path in self._incoming.iterdir()})
+        """See ``BlobStore.half_written_by``."""
+        return sorted({path.name.rpartition(".")[0] for path in self._incoming.iterdir()})
 
     def sweep_incoming(self, dead: Sequence[str]) -> None:
-        """Remove what these processes left half-written."""
+        """See ``BlobStore.sweep_incoming``."""
         for path in self._incoming.iterdir():
-            if path.name.partition(".")[0] in dead:
+            if path.name.rpartition(".")[0] in dead:
                 path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """See ``BlobStore.close``."""
 
     def _path(self, key: str) -> Path:
         names = key.split("/")
@@ -113,8 +137,15 @@ class LocalBlobs:
 
 
 class _FileWriter:
-    def __init__(self, target: Path, incoming: Path, moving: threading.Lock) -> None:
+    def __init__(
+        self,
+        target: Path | None,
+        path_of: Callable[[str], Path],
+        incoming: Path,
+        moving: threading.Lock,
+    ) -> None:
         self._target = target
+        self._path_of = path_of
         self._moving = moving
         self._incoming = incoming
         self._hash = hashlib.sha256()
@@ -135,24 +166,46 @@ class _FileWriter:
         self._hash.update(data)
         self.size += len(data)
 
-    def commit(self) -> None:
+    def commit(self, key: str | None = None) -> None:
+        target = self._target if key is None else self._path_of(key)
+        if target is None:
+            raise ValueError("a blob without a key")
+        self._appear(target, lambda: self._incoming.replace(target))
+
+    def commit_new(self) -> bool:
+        """Whether it appeared; not where a blob is already."""
+        target = self._target
+        assert target is not None
+        new = True
+
+        def link() -> None:
+            nonlocal new
+            try:
+                target.hardlink_to(self._incoming)
+            except FileExistsError:
+                new = False
+
+        self._appear(target, link)
+        return new
+
+    def _appear(self, target: Path, move: Callable[[], object]) -> None:
         try:
             self._stream.flush()
             os.fsync(self._stream.fileno())
             self._stream.close()
             with self._moving:
-                self._into_place()
-            _sync_folder(self._target.parent)
+                self._into_place(target, move)
+            _sync_folder(target.parent)
         except OSError as error:
             raise Unavailable(
                 f"The storage cannot be written: {error.strerror}.", retry_after=30.0
             ) from error
 
-    def _into_place(self) -> None:
+    def _into_place(self, target: Path, move: Callable[[], object]) -> None:
         for left in reversed(range(_TRIES)):
             try:
-                self._target.parent.mkdir(parents=True, exist_ok=True)
-                self._incoming.replace(self._target)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                move()
                 return
             except (FileNotFoundError, FileExistsError):
                 # Another process removed the folder, empty for a moment, in between.
@@ -170,7 +223,11 @@ def _sync_folder(folder: Path) -> None:
     """Make a rename durable; folders cannot be opened on Windows, where it is anyway."""
     if os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        # The blob was deleted already, and its empty folder with it: there is nothing to make durable.
+        return
     try:
         os.fsync(descriptor)
     finally:

@@ -11,7 +11,9 @@ import sysconfig
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -21,18 +23,40 @@ from tensortrigger_backend.domain.errors import Unavailable
 GIBIBYTE = 1 << 30
 _STDERR_KEPT = 8192
 _WATCH_SECONDS = 0.2
+_THREAD_LIMIT = 1024
+"""Past any pool that TensorFlow makes, and no room for a bomb."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process takes; zeros where the system does not tell or the process is gone.
+
+    Attributes:
+        processor_seconds: of all its threads since its start.
+        resident: bytes of memory.
+    """
+
+    processor_seconds: float = 0.0
+    threads: int = 0
+    resident: int = 0
 
 
 class PlainChild:
-    """A guest under a watch that kills it past its time or memory."""
+    """A guest under a watch that kills it past its time, its processor time, its memory or its threads.
 
-    def __init__(self, process: subprocess.Popen[bytes], memory_limit: int) -> None:
+    Args:
+        processors: how many it may keep busy all the time that it is allowed.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], memory_limit: int, processors: int) -> None:
         self._process = process
         self._stdin = cast(BinaryIO, process.stdin)
         self._stdout = cast(BinaryIO, process.stdout)
         self._stderr = cast(BinaryIO, process.stderr)
         self._memory_limit = memory_limit
-        self._deadline: float | None = None
+        self._processors = processors
+        # Wall clock and processor seconds at which it is killed; one tuple, as another thread reads it.
+        self._deadlines: tuple[float, float] | None = None
         self._cause = ""
         self._gone = threading.Event()
         self._kill_lock = threading.Lock()
@@ -64,7 +88,11 @@ class PlainChild:
 
     def allow(self, seconds: float | None) -> None:
         """From now on the guest has this long before it is killed; None takes the limit away."""
-        self._deadline = None if seconds is None else time.monotonic() + seconds
+        if seconds is None:
+            self._deadlines = None
+            return
+        spent = usage(self._process.pid).processor_seconds
+        self._deadlines = (time.monotonic() + seconds, spent + seconds * self._processors)
 
     def last_words(self) -> str:
         """The tail of what it wrote to stderr."""
@@ -104,10 +132,10 @@ class PlainChild:
         while not self._gone.wait(_WATCH_SECONDS):
             if not self.alive:
                 return
-            deadline = self._deadline
-            if deadline is not None and time.monotonic() > deadline:
+            deadlines, used = self._deadlines, usage(self._process.pid)
+            if deadlines and (time.monotonic() > deadlines[0] or used.processor_seconds > deadlines[1]):
                 self._cause = "time"
-            elif resident_bytes(self._process.pid) > self._memory_limit:
+            elif used.resident > self._memory_limit or used.threads > _THREAD_LIMIT:
                 self._cause = "memory"
             else:
                 continue
@@ -117,19 +145,28 @@ class PlainChild:
 
 
 class PlainChildLauncher:
-    """Starts guests as plain children of this process.
+    """Starts guests as plain children of this process, held back but not held in.
 
-    The guest takes further things from itself before it opens anything (``forge.confinement``): priority,
-    core dumps, address space, and on Linux its life beyond its parent's.
+    The guest takes further things from itself before it opens anything (``guest.confinement``): priority,
+    core dumps, memory, and on Linux its life beyond its parent's. ``SandboxedLauncher`` has it take on more.
 
     Args:
         memory_limit: bytes of resident memory past which a guest is killed.
         threads: threads of TensorFlow's own pools; one keeps its sums in one order, so that the same upload
             gives the same numbers, and leaves the other cores to serving.
         niceness: how far below the serving process a guest runs.
+        packages: folders that guests may import from beside what is installed.
     """
 
-    def __init__(self, *, memory_limit: int = 4 * GIBIBYTE, threads: int = 1, niceness: int = 10) -> None:
+    def __init__(
+        self,
+        *,
+        memory_limit: int = 4 * GIBIBYTE,
+        threads: int = 1,
+        niceness: int = 10,
+        packages: Sequence[Path] = (),
+    ) -> None:
+        self._packages = [str(folder.absolute()) for folder in packages]
         self._memory_limit = memory_limit
         self._threads = threads
         self._niceness = niceness
@@ -140,10 +177,13 @@ class PlainChildLauncher:
 
     def launch(self, module: str, scratch: Path) -> PlainChild:
         """Start ``main()`` of a module in a Python interpreter of its own, at home in ``scratch``."""
+        return self._launch(module, scratch, layers="")
+
+    def _launch(self, module: str, scratch: Path, layers: str) -> PlainChild:
         if self._closed:
             raise Unavailable("The server is shutting down; try again in a moment.")
         try:
-            return self._starter.submit(self._start, module, scratch).result()
+            return self._starter.submit(self._start, module, scratch, layers).result()
         except (OSError, RuntimeError) as error:
             raise Unavailable(f"A child process could not be started: {error}.", retry_after=5.0) from error
 
@@ -155,17 +195,19 @@ class PlainChildLauncher:
             child.kill()
         self._children.clear()
 
-    def _start(self, module: str, scratch: Path) -> PlainChild:
+    def _start(self, module: str, scratch: Path, layers: str) -> PlainChild:
         # -P: the working folder holds what others uploaded and must never be a place to import from.
         process = subprocess.Popen(
             [
                 sys.executable,
                 "-P",
                 "-m",
-                "tensortrigger_backend.forge.confinement",
+                "tensortrigger_backend.guest.start",
                 str(self._niceness),
                 str(self._memory_limit),
+                layers,
                 module,
+                *self._packages,
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -175,7 +217,8 @@ class PlainChildLauncher:
             close_fds=True,
             start_new_session=True,
         )
-        child = PlainChild(process, self._memory_limit)
+        # One more than TensorFlow's own threads: Python works beside them.
+        child = PlainChild(process, self._memory_limit, self._threads + 1)
         self._children = [other for other in self._children if other.alive]
         self._children.append(child)
         return child
@@ -197,16 +240,21 @@ class PlainChildLauncher:
             "OMP_NUM_THREADS": str(self._threads),
             "OPENBLAS_NUM_THREADS": str(self._threads),
         }
+        folders = list(self._packages)
         root = str(Path(tensortrigger_backend.__file__).parent.parent)
         if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
-            environment["PYTHONPATH"] = root
+            folders.insert(0, root)
+        if folders:
+            environment["PYTHONPATH"] = os.pathsep.join(folders)
         return environment
 
 
-def resident_bytes(pid: int) -> int:
-    """Resident memory of a process; 0 where the system does not tell or the process is gone."""
+def usage(pid: int) -> Usage:
+    """What a process takes now."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
+        # The name, in brackets, may hold anything; what follows is numbers from the third field on.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return Usage(seconds, int(fields[17]), int(fields[21]) * os.sysconf("SC_PAGE_SIZE"))
     except (OSError, IndexError, ValueError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+        return Usage()

@@ -16,6 +16,10 @@ from tensortrigger_backend.domain.errors import Fault, InvalidInput, Unavailable
 from tensortrigger_backend.domain.publishing import ONNX
 from tensortrigger_backend.domain.tensors import Signature
 
+EXTENDED = "extended"
+OPTIMIZATIONS = (None, EXTENDED)
+"""All of them, or those that leave the order of additions as it is: some models magnify its rounding."""
+
 _QUIET = 3
 _NAMED = re.compile(r"(?:input|Input|name)[: ]+'?\"?([\w.\-]+)")
 
@@ -23,7 +27,14 @@ _NAMED = re.compile(r"(?:input|Input|name)[: ]+'?\"?([\w.\-]+)")
 class OnnxServable:
     """One ONNX graph in a session of its own."""
 
-    def __init__(self, graph: bytes, signature: Signature, *, intra_op_threads: int = 1) -> None:
+    def __init__(
+        self,
+        graph: bytes,
+        signature: Signature,
+        *,
+        intra_op_threads: int = 1,
+        optimization: str | None = None,
+    ) -> None:
         # ONNX Runtime reports its use to its makers, and keeps a device id below the home folder, unless this is
         # set before it is imported. Nothing that is served here is told to anybody.
         os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -35,9 +46,14 @@ class OnnxServable:
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = _QUIET
+        if optimization == EXTENDED:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         # The arena never gives back what one large batch took; plain malloc does, at a microsecond a call.
         options.enable_cpu_mem_arena = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # A graph may name files for its weights, and without a folder they are looked for from the working folder on,
+        # `..` and all. Nothing lies below this one: what a guest wrote reads no file of this process.
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
         try:
             self._session: Any = onnxruntime.InferenceSession(
                 graph, sess_options=options, providers=["CPUExecutionProvider"]
@@ -99,4 +115,9 @@ def open_onnx(artifact: Path, *, intra_op_threads: int = 1) -> OnnxServable:
         Unavailable: it is damaged or of another format version.
     """
     manifest = read_manifest(artifact)
-    return OnnxServable(read_member(artifact, GRAPH), manifest.signature, intra_op_threads=intra_op_threads)
+    return OnnxServable(
+        read_member(artifact, GRAPH),
+        manifest.signature,
+        intra_op_threads=intra_op_threads,
+        optimization=manifest.optimization,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import stat
 import tempfile
@@ -15,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tensortrigger_backend.adapters.example_file import SUFFIX
 from tensortrigger_backend.adapters.guest_turn import GuestTurn
 from tensortrigger_backend.domain.errors import NotInstalled, Overrun, Unavailable
 from tensortrigger_backend.domain.publishing import ForgeOrder, ForgeVerdict
@@ -28,6 +30,8 @@ _LINE_LIMIT = 4 << 20
 _LINES_LIMIT = 100
 _NEEDED = ("tensorflow", "keras", "h5py", "tf2onnx")
 """Looked for without being imported, before a child is started in vain."""
+_UNSAYABLE = re.compile("[\0\ud800-\udfff]")
+"""NUL, and halves of characters."""
 _STAGES = ("checking", "rebuilding", "verifying")
 
 
@@ -86,6 +90,15 @@ class ForgeProcess:
         seat = self._busy
         return seat.child.pid if seat is not None and seat.child.alive else None
 
+    def must_be_installed(self) -> None:
+        """Raises NotInstalled: there is no TensorFlow on this machine."""
+        missing = [name for name in _NEEDED if find_spec(name) is None]
+        if missing:
+            raise NotInstalled(
+                f"This server cannot check models: {', '.join(missing)} is not installed. "
+                "Install tensortrigger-lab[tensorflow], or publish to a server that has it."
+            )
+
     def warm(self) -> None:
         """Start a child that imports TensorFlow and waits, unless one does; returns at once.
 
@@ -106,7 +119,7 @@ class ForgeProcess:
     def forge(
         self, source: Path, target: Path, order: ForgeOrder, on_stage: Callable[[str], None]
     ) -> ForgeVerdict:
-        """Judge ``source``; when accepted, the servable lies at ``target`` on return."""
+        """Judge ``source``; when accepted, the servable lies at ``target`` on return, an example beside it."""
         with self._turn.taking(lambda: self._closed):
             was_warm = self.warm_pid is not None
             seat = self._sit_down()
@@ -115,6 +128,8 @@ class ForgeProcess:
                 if verdict.accepted:
                     seat.child.kill()
                     _take(seat.scratch / "servable", target)
+                    if (seat.scratch / f"servable{SUFFIX}").exists():
+                        _take(seat.scratch / f"servable{SUFFIX}", target.with_name(target.name + SUFFIX))
             finally:
                 with self._seats:
                     self._busy = None
@@ -161,12 +176,7 @@ class ForgeProcess:
             return self._busy
 
     def _take_seat(self) -> _Seat:
-        missing = [name for name in _NEEDED if find_spec(name) is None]
-        if missing:
-            raise NotInstalled(
-                f"This server cannot check models: {', '.join(missing)} is not installed. "
-                "Install tensortrigger-lab[tensorflow], or publish to a server that has it."
-            )
+        self.must_be_installed()
         scratch = Path(tempfile.mkdtemp(prefix="forge-", dir=self._scratch))
         try:
             return _Seat(self._launcher.launch(FORGE_MODULE, scratch), scratch)
@@ -255,7 +265,22 @@ def _lines(child: GuestChild) -> Iterator[dict[str, Any]]:
         line = child.stdout.readline(_LINE_LIMIT)
         if not line.endswith(b"\n"):
             return
-        yield json.loads(line)
+        yield _sayable(json.loads(line, parse_constant=_no_number))
+
+
+def _sayable(words: Any) -> Any:
+    """The same with every character replaced that no answer and no database can hold: it quotes what others wrote."""
+    if isinstance(words, str):
+        return _UNSAYABLE.sub("\ufffd", words)
+    if isinstance(words, list):
+        return [_sayable(entry) for entry in words]
+    if isinstance(words, dict):
+        return {_sayable(name): _sayable(entry) for name, entry in words.items()}
+    return words
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _take(made: Path, target: Path) -> None:

@@ -5,30 +5,43 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tensortrigger_backend.adapters.arrow_numbers import from_numbers, to_numbers
+from tensortrigger_backend.adapters.kept_columns import ArrowColumn
+from tensortrigger_backend.adapters.results_parquet import parquet_file
 from tensortrigger_backend.domain.jobs import Reject
+from tensortrigger_backend.ports.parts import Columns, ScoredRows
 
 _SHAPE = b"tensortrigger.shape."
 
 
 class ParquetParts:
-    """Keeps the ``PartFormat`` promise: column ``row``, then each output flattened to a fixed-size list."""
+    """Keeps the ``PartFormat`` promise: column ``row``, then kept columns, then each output as a fixed-size list."""
 
-    def encode(self, rows: npt.NDArray[np.int64], outputs: Mapping[str, npt.NDArray[Any]]) -> bytes:
-        """Arrays of n rows each, any trailing shape."""
+    def encode(
+        self,
+        rows: npt.NDArray[np.int64],
+        outputs: Mapping[str, npt.NDArray[Any]],
+        kept: Mapping[str, Sequence[Any]] | None = None,
+    ) -> bytes:
+        """See ``PartFormat.encode``."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        columns, fields = [pa.array(rows, pa.int64())], [pa.field("row", pa.int64())]
+        columns, fields = [from_numbers(rows)], [pa.field("row", pa.int64())]
+        for name, pieces in (kept or {}).items():
+            whole = [chunk for piece in pieces for chunk in getattr(piece, "chunks", [piece])]
+            columns.append(pa.chunked_array(whole, None if whole else pieces[0].type))
+            fields.append(pa.field(f"kept.{name}", columns[-1].type))
         for name, values in outputs.items():
             # Not -1: of a partition in which every row was rejected numpy could not tell the width.
             flat = values.reshape(len(rows), math.prod(values.shape[1:]))
-            column = pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1])
+            column = pa.FixedSizeListArray.from_arrays(from_numbers(flat.ravel()), flat.shape[1])
             columns.append(column)
             shape = json.dumps(list(values.shape[1:])).encode()
             fields.append(pa.field(f"output.{name}", column.type, metadata={_SHAPE: shape}))
@@ -37,26 +50,27 @@ class ParquetParts:
             pa.Table.from_arrays(columns, schema=pa.schema(fields)),
             sink,
             compression="zstd",
-            use_dictionary=False,
+            use_dictionary=[f"kept.{name}" for name in kept or ()] or False,
         )
         return sink.getvalue()
 
-    def decode(self, data: bytes) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[Any]]]:
-        """What ``encode`` was given."""
+    def decode(self, data: bytes) -> ScoredRows:
+        """See ``PartFormat.decode``."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table = pq.read_table(pa.BufferReader(data)).combine_chunks()
-        outputs = {}
-        for field in table.schema:
-            if field.name == "row":
-                continue
-            shape = json.loads(field.metadata[_SHAPE])
-            values = table[field.name].combine_chunks()
-            outputs[field.name.removeprefix("output.")] = (
-                values.flatten().to_numpy(zero_copy_only=False).reshape(table.num_rows, *shape)
-            )
-        return table["row"].to_numpy(), outputs
+        # Threads would cost more memory than they save time, and there is a part for each of them.
+        table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+        outputs, kept = {}, {}
+        for place, field in enumerate(table.schema):
+            values = table.column(place).combine_chunks()
+            if field.metadata and _SHAPE in field.metadata:
+                shape = json.loads(field.metadata[_SHAPE])
+                numbers = to_numbers(values.flatten())
+                outputs[field.name.removeprefix("output.")] = numbers.reshape(table.num_rows, *shape)
+            elif place > 0:
+                kept[field.name.removeprefix("kept.")] = ArrowColumn(values)
+        return ScoredRows(to_numbers(table.column(0).combine_chunks()), outputs, kept)
 
     def encode_rejects(self, rejects: Sequence[Reject]) -> bytes:
         """One JSON object a line."""
@@ -65,3 +79,9 @@ class ParquetParts:
     def decode_rejects(self, data: bytes) -> list[Reject]:
         """What ``encode_rejects`` was given."""
         return [Reject(**json.loads(line)) for line in data.splitlines()]
+
+    def file(
+        self, names: Sequence[str], tables: Callable[[], Iterable[Columns]], mixed: bool
+    ) -> Iterator[bytes]:
+        """See ``PartFormat.file``."""
+        return parquet_file(names, tables, mixed)

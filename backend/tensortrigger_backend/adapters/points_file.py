@@ -7,6 +7,8 @@ the UTF-8 of all of it, and ``input_0.lengths``, shaped as the tensor.
 from __future__ import annotations
 
 import io
+import shutil
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,51 @@ class NpzPoints:
         # One side's arrays have no names that numpy takes for its own arguments.
         np.savez_compressed(stream, allow_pickle=False, **members)
         return stream.getvalue()
+
+    def writer(self, folder: Path) -> NpzWriter:
+        """See ``PointFormat.writer``."""
+        return NpzWriter(folder)
+
+
+class NpzWriter:
+    """Keeps the ``PointWriter`` promise: how many rows there are stands first in the file, so they wait beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="points-", dir=folder))
+        self._raw = {name: (self._folder / name).open("w+b") for name in ("input_0", "target_0")}
+        self._kinds: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
+        self._rows = 0
+
+    def add(self, inputs: npt.NDArray[Any], targets: npt.NDArray[Any]) -> None:
+        """See ``PointWriter.add``."""
+        for (name, raw), array in zip(self._raw.items(), (inputs, targets), strict=True):
+            self._kinds[name] = array.dtype, array.shape[1:]
+            raw.write(np.ascontiguousarray(array).data)
+        self._rows += len(inputs)
+
+    def finish(self) -> Path:
+        """See ``PointWriter.finish``."""
+        path = self._folder / "points.npz"
+        # Numbers are hardly worth to be packed any tighter.
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name, raw in self._raw.items():
+                dtype, shape = self._kinds[name]
+                header = {
+                    "descr": np.lib.format.dtype_to_descr(dtype),
+                    "fortran_order": False,
+                    "shape": (self._rows, *shape),
+                }
+                raw.seek(0)
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array_header_1_0(member, header)
+                    shutil.copyfileobj(raw, member, 1 << 20)
+        return path
+
+    def close(self) -> None:
+        """See ``PointWriter.close``."""
+        for raw in self._raw.values():
+            raw.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def read_points(path: Path) -> tuple[Arrays, Arrays]:

@@ -138,6 +138,7 @@ class TrainerProcess:
         scratch: an existing folder for theirs.
         turn: shared with the forge, so that only one of them has TensorFlow at work.
         make_room: ends whatever else holds TensorFlow only to be quick next time.
+        here: whether it trains on this machine, or only tells others what a training needs to know.
     """
 
     def __init__(
@@ -146,16 +147,18 @@ class TrainerProcess:
         scratch: Path,
         turn: GuestTurn,
         make_room: Callable[[], None] = lambda: None,
+        here: bool = True,
     ) -> None:
         self._launcher = launcher
         self._scratch = scratch
         self._turn = turn
         self._make_room = make_room
+        self._here = here
 
     def must_be_installed(self) -> None:
-        """Raises NotInstalled: there is no TensorFlow on this machine."""
+        """Raises NotInstalled: there is no TensorFlow on this machine, and it is to train here."""
         missing = [name for name in _NEEDED if find_spec(name) is None]
-        if missing:
+        if missing and self._here:
             raise NotInstalled(
                 f"This server cannot train: {', '.join(missing)} is not installed. "
                 "Install tensortrigger-lab[tensorflow], or train on a server that has it."
@@ -198,11 +201,15 @@ class TrainerProcess:
                 # The child gets these two members and nothing else of the version.
                 copy_member(artifact, CONFIG, home / "config.json")
                 copy_member(artifact, WEIGHTS, home / "weights.safetensors")
+                # Copies: nothing outside its home can be opened by it, and nothing of ours is spoilt there.
+                shutil.copyfile(points, home / "points")
+                if checkpoint:
+                    shutil.copyfile(checkpoint, home / "resumed")
                 order = {
                     "home": str(home),
-                    "points": str(points),
+                    "points": str(home / "points"),
                     "plan": plan.to_dict(),
-                    "checkpoint": str(checkpoint) if checkpoint else None,
+                    "checkpoint": str(home / "resumed") if checkpoint else None,
                 }
                 child = self._launcher.launch(TRAINER_MODULE, home)
                 session = TrainerSession(child, home, self._turn, seconds)

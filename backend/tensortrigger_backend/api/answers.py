@@ -8,9 +8,16 @@ from datetime import UTC, datetime
 from typing import Annotated, BinaryIO
 
 from fastapi import Query
+from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
 PageLimit = Annotated[int, Query(ge=1, le=200)]
+
+
+class Answered(BaseModel):
+    """The part of every answer."""
+
+    http_code: int
 
 
 def timestamp(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -16,27 +16,37 @@ from tensortrigger_backend import __version__
 from tensortrigger_backend.api import (
     errors,
     job_watch,
+    native_aliases,
+    native_job_details,
     native_jobs,
     native_models,
+    native_results,
     native_run,
     native_runs,
     native_train,
+    native_uploads,
     operations,
 )
 from tensortrigger_backend.api.auth import host_allowed
 from tensortrigger_backend.api.feeds import Feeds
 from tensortrigger_backend.api.reading import LARGE_BODIES
 from tensortrigger_backend.api.shapes import request_schemas
+from tensortrigger_backend.domain.jobs import JobKind
 from tensortrigger_backend.services.core import Core
 
 OLD_PREFIX = "/v1/tensor-trigger"
 """Base path of the old deployment; its clients find everything there too."""
 
 ROUTERS = (
+    native_uploads.router,
     native_models.router,
+    native_aliases.router,
     native_run.router,
     native_train.router,
+    # Before native_jobs, whose /jobs/{job_id} would take the paths of these for ids.
+    native_job_details.router,
     native_jobs.router,
+    native_results.router,
     job_watch.router,
     native_runs.router,
     operations.router,
@@ -55,7 +65,11 @@ class Recorder(Protocol):
 
     def answered(self, route: str, status: int, seconds: float) -> None: ...
 
-    def exposed(self, queue_depth: int) -> bytes: ...
+    def waiting(self, partitions: Mapping[JobKind, int], queue_depth: int) -> None: ...
+
+    def waiting_unknown(self) -> None: ...
+
+    def exposed(self) -> bytes: ...
 
 
 def create_app(

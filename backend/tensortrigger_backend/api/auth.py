@@ -63,9 +63,14 @@ async def identify(request: Request) -> Principal:
     known = core.gatekeeper.recall(token)
     if known is not None:
         return known
-    if token is not None and split_ticket(token) and request.scope["path"].endswith("/models/new"):
+    if token is not None and split_ticket(token) and _publishes(request.scope["path"]):
         return await asyncio.to_thread(core.gatekeeper.identify_ticket, token)
     return await asyncio.to_thread(core.gatekeeper.identify, token)
+
+
+def _publishes(path: str) -> bool:
+    """Whether a route is one of those that a ticket opens: the publish, and the upload before it."""
+    return path.endswith(("/models/new", "/models/uploads")) or "/models/uploads/" in path
 
 
 CoreOf = Annotated[Core, Depends(_core)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -10,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tensortrigger_backend.api.native_run import RUN, RUN_BATCH
+from tensortrigger_backend.domain.encoding import VectorEncoder
+from tensortrigger_backend.domain.errors import InvalidInput
+from tensortrigger_backend.domain.fields import FLOAT32_END
 from tensortrigger_backend.services.model_cache import Resident
 
 
@@ -54,6 +58,44 @@ class BodyReader:
         return flat or None
 
 
+class EncodingReader:
+    """As ``BodyReader``, for a model with fields that are more than any number: their encoder reads them.
+
+    Args:
+        encoder: the model's own; what it refuses is worded by the application.
+    """
+
+    def __init__(self, encoder: VectorEncoder) -> None:
+        vector = dict[str, Any] | list[Any]
+        model = [("model_id", str | None, None), ("model", str | None, None)]
+        one = msgspec.defstruct("Run", [("input_vector", vector), *model], forbid_unknown_fields=True)
+        many = msgspec.defstruct(
+            "RunBatch",
+            [("input_vectors", list[vector]), *model],
+            forbid_unknown_fields=True,
+        )
+        self._decoders = {RUN: msgspec.json.Decoder(one), RUN_BATCH: msgspec.json.Decoder(many)}
+        self._encoder = encoder
+
+    def flat(self, path: str, body: bytes, model_id: str | None, reference: str | None) -> list[float] | None:
+        """The numbers of all vectors, one after the other; None if anything is unusual."""
+        try:
+            request: Any = self._decoders[path].decode(body)
+            if request.model_id != model_id or request.model != reference:
+                return None
+            if path == RUN:
+                return self._encoder.vector(request.input_vector)
+            return list(chain.from_iterable(self._encoder.vectors(request.input_vectors)))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidInput):
+            return None
+
+
+def reader_of(resident: Resident) -> BodyReader | EncodingReader:
+    """The reader that suits the model's schema."""
+    assert resident.encoder is not None
+    return BodyReader(resident.names) if resident.encoder.plain else EncodingReader(resident.encoder)
+
+
 def as_vectors(flat: list[float], resident: Resident) -> npt.NDArray[Any] | None:
     """Shape (n, inputs), in the model's dtype; None if a number is too large, or a fraction where none may be.
 
@@ -69,8 +111,13 @@ def as_vectors(flat: list[float], resident: Resident) -> npt.NDArray[Any] | None
     if resident.dtype.kind == "f":
         with np.errstate(over="ignore"):
             vectors = exact.astype(resident.dtype)
+        # A wide float would hold more than a schema lets through.
+        if resident.dtype.itemsize > 4 and np.abs(exact).max() >= FLOAT32_END:
+            return None
         # The decoder lets no NaN and no infinity in, but a number may be too large for the dtype.
         return vectors if np.isfinite(vectors).all() else None
+    if resident.dtype.kind == "b":
+        return exact.astype(resident.dtype)
     if (exact != np.trunc(exact)).any():
         return None
     limits = np.iinfo(resident.dtype)

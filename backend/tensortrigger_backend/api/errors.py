@@ -11,6 +11,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from tensortrigger_backend.domain.errors import (
@@ -27,7 +28,9 @@ from tensortrigger_backend.domain.errors import (
     TensorTriggerError,
     Unauthenticated,
     Unavailable,
+    Unproven,
     UnsupportedMedia,
+    WrongOffset,
 )
 
 log = structlog.get_logger(__name__)
@@ -40,11 +43,13 @@ STATUS: dict[type[TensorTriggerError], int] = {
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
+    WrongOffset: 409,
     PayloadTooLarge: 413,
     UnsupportedMedia: 415,
     NotInstalled: 501,
     Unavailable: 503,
     Overrun: 503,
+    Unproven: 503,
 }
 
 MEDIA_TYPE = "application/problem+json"
@@ -57,14 +62,17 @@ def problem(
     kind: str = "about:blank",
     faults: tuple[Fault, ...] = (),
     headers: dict[str, str] | None = None,
+    **more: Any,
 ) -> Response:
     """The answer for one error.
 
     Args:
         kind: ``type`` of RFC 9457.
         instance: the path that was asked for.
+        more: members beside those of every problem.
     """
     members: dict[str, Any] = {
+        **more,
         "type": kind,
         "title": HTTPStatus(status).phrase,
         "status": status,
@@ -87,7 +95,9 @@ def answer_error(error: TensorTriggerError, instance: str) -> Response:
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="tensortrigger"'
     name = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in type(error).__name__)
-    return problem(status, error.detail, instance, f"urn:tensortrigger:{name[1:]}", error.faults, headers)
+    more = {"offset": error.offset} if isinstance(error, WrongOffset) else {}
+    kind = f"urn:tensortrigger:{name[1:]}"
+    return problem(status, error.detail, instance, kind, error.faults, headers, **more)
 
 
 def install(app: FastAPI) -> None:
@@ -118,7 +128,13 @@ def install(app: FastAPI) -> None:
         log.error("request.failed", path=request.url.path, exc_info=error)
         return problem(500, "The server failed on this request; its log says why.", request.url.path)
 
+    async def gone(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ClientDisconnect)
+        log.info("request.broken_off", path=request.url.path)
+        return problem(400, "The connection broke before the request was whole.", request.url.path)
+
     app.add_exception_handler(TensorTriggerError, ours)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(HTTPException, framework)
     app.add_exception_handler(RequestValidationError, parameters)
     app.add_exception_handler(Exception, unexpected)

@@ -30,7 +30,7 @@ def wants_events(request: Request) -> bool:
 
 
 def resumed_after(request: Request, after: int) -> int:
-    """The number of the last point that the caller has: ``Last-Event-ID`` goes before ``after``.
+    """The number of the last point, or line of a log, that the caller has: ``Last-Event-ID`` goes before ``after``.
 
     A browser that reconnects sends the header and still has the first address, with its ``after``.
 
@@ -42,9 +42,7 @@ def resumed_after(request: Request, after: int) -> int:
         return after
     if not (last.isascii() and last.isdigit() and len(last) < 17):
         raise InvalidInput.of(
-            Fault(
-                ("Last-Event-ID",), "event_id", "Last-Event-ID must be the id of a metric event.", "a number"
-            )
+            Fault(("Last-Event-ID",), "event_id", "Last-Event-ID must be the id of an event.", "a number")
         )
     return min(int(last), MAX_COUNT)
 
@@ -91,24 +89,44 @@ class RunSource:
 
 
 class JobSource:
-    """A watcher's place in a job: the job at the start, on each change, and at its end.
+    """A watcher's place in a job: its log, its partitions as they move, the job on each change and at its end.
+
+    Args:
+        after: the number of the last line of the log that the watcher has. Every event has the number up to which
+            the log was told as its id, so that whoever comes back goes on from there.
 
     Attributes:
         done: everything was sent, the end included.
     """
 
-    def __init__(self, feed: JobFeed) -> None:
+    def __init__(self, feed: JobFeed, after: int = 0) -> None:
         self.feed = feed
         self.done = False
+        self._after = after
         self._told = 0
+        self._looked = 0
 
     async def more(self) -> bytes:
         """Events since the last call; empty when there are none yet."""
-        self.done = self.feed.over
-        if self._told == self.feed.version:
-            return b""
-        self._told = self.feed.version
-        return self.feed.data
+        over, ending, version = self.feed.over, self.feed.ending, self.feed.version
+        data, progress = self.feed.data, self.feed.progress
+        lines, self._after = await self.feed.lines(self._after)
+        if lines:
+            return lines
+        block = b""
+        if progress is not None and self._looked != progress.look:
+            block = self._numbered(progress.moved(self._looked))
+            self._looked = progress.look
+        # The end is told last.
+        if self._told != version and not ending:
+            self._told = version
+            block += self._numbered(data)
+        self.done = over
+        return block
+
+    def _numbered(self, data: bytes) -> bytes:
+        """With an id, unless the ids of this stream are those of a run's points."""
+        return b"id: %d\n%s" % (self._after, data) if data and self.feed.progress is not None else data
 
 
 async def events(

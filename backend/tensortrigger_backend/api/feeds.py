@@ -16,6 +16,7 @@ import msgspec
 import structlog
 from starlette.concurrency import run_in_threadpool
 
+from tensortrigger_backend.api.job_progress import JobProgress
 from tensortrigger_backend.domain.errors import NotFound, Unavailable
 from tensortrigger_backend.domain.runs import Point, PointKind, Run
 from tensortrigger_backend.ports.runs import RunPoints
@@ -190,19 +191,40 @@ class JobFeed(Feed):
     Attributes:
         version: counts the changes that are worth an event.
         data: the job's event as it was at the latest of them.
+        ending: the job has ended, and this feed has yet to read what else there is to tell of it.
+        progress: the inside of the job; None where only the job itself is told.
     """
 
     interval = JOB_INTERVAL
 
-    def __init__(self, look: Callable[[], Mapping[str, Any]], job: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        look: Callable[[], Mapping[str, Any]],
+        job: Mapping[str, Any],
+        progress: JobProgress | None = None,
+    ) -> None:
         super().__init__()
         self._read = look
         self._seen: object = None
         self.version = 0
+        self.progress = progress
         self._take(job)
+        if progress is not None:
+            self._news.set()
+
+    async def lines(self, after: int) -> tuple[bytes, int]:
+        """Events of the job's log beyond that number, and the number up to which they reach."""
+        if self.progress is None:
+            return b"", after
+        kept = self.progress.lines(after)
+        return kept if kept is not None else await run_in_threadpool(self.progress.read_lines, after)
 
     async def _look(self) -> None:
-        self._take(await run_in_threadpool(self._read))
+        # The job first: what is read after its end is all that there is to tell.
+        job = await run_in_threadpool(self._read)
+        if self.progress is not None:
+            self.progress.take(*await run_in_threadpool(self.progress.read))
+        self._take(job)
 
     def _take(self, job: Mapping[str, Any]) -> None:
         moved = _moved(job)
@@ -210,7 +232,11 @@ class JobFeed(Feed):
             self._seen = moved
             self.version += 1
             self.data = frame("job", job)
-        self.over = job["state"] in ("succeeded", "failed", "cancelled")
+        ended = job["state"] in ("succeeded", "failed", "cancelled")
+        self.ending = ended and self.progress is not None and self.progress.behind
+        self.over = ended and not self.ending
+        if self.ending:
+            self._news.set()
 
 
 def _moved(job: Mapping[str, Any]) -> object:
@@ -242,11 +268,17 @@ class Feeds:
             feed = self._feeds["run", run.run_id] = RunFeed(self._runs, run)
         return feed
 
-    def of_job(self, job: Mapping[str, Any], look: Callable[[], Mapping[str, Any]]) -> JobFeed:
+    def of_job(
+        self,
+        job: Mapping[str, Any],
+        look: Callable[[], Mapping[str, Any]],
+        inside: Callable[[], JobProgress] | None = None,
+    ) -> JobFeed:
         """The feed of a job that its owner has just read."""
         feed = self._feeds.get(("job", job["job_id"]))
         if not isinstance(feed, JobFeed) or feed.over:
-            feed = self._feeds["job", job["job_id"]] = JobFeed(look, job)
+            feed = JobFeed(look, job, inside() if inside is not None else None)
+            self._feeds["job", job["job_id"]] = feed
         return feed
 
     @contextmanager

@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from tensortrigger_backend import __version__
 from tensortrigger_backend.api.app import OLD_PREFIX, Recorder
 from tensortrigger_backend.api.auth import USER_HEADER, host_allowed, token_of
-from tensortrigger_backend.api.body_reader import BodyReader, as_vectors
+from tensortrigger_backend.api.body_reader import BodyReader, EncodingReader, as_vectors, reader_of
 from tensortrigger_backend.api.native_run import RUN, RUN_BATCH
 from tensortrigger_backend.domain.access import Principal, Scope
 from tensortrigger_backend.domain.arrays import row_answers
@@ -71,7 +71,7 @@ class HotLane:
         self.paths = {
             (prefix + path).encode(): path for prefix in ("", OLD_PREFIX) for path in (RUN, RUN_BATCH)
         }
-        self._readers: WeakKeyDictionary[Resident, BodyReader] = WeakKeyDictionary()
+        self._readers: WeakKeyDictionary[Resident, BodyReader | EncodingReader] = WeakKeyDictionary()
         self.encode = msgspec.json.Encoder().encode
 
     def principal(self, headers: list[tuple[bytes, bytes]]) -> Principal | None:
@@ -106,7 +106,7 @@ class HotLane:
             return None
         reader = self._readers.get(resident)
         if reader is None:
-            reader = self._readers[resident] = BodyReader(resident.names)
+            reader = self._readers[resident] = reader_of(resident)
         flat = reader.flat(path, body, model_id, reference)
         vectors = None if flat is None else as_vectors(flat, resident)
         return None if vectors is None else (resident, vectors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from tensortrigger_backend.api.event_streams import (
     wants_events,
 )
 from tensortrigger_backend.api.feeds import Feeds
+from tensortrigger_backend.api.job_progress import JobProgress
 from tensortrigger_backend.api.native_jobs import describe
 from tensortrigger_backend.api.native_runs import MAX_READ, After, OfKind, ReadLimit, encoded_points
 from tensortrigger_backend.api.shapes import PROBLEMS, PointsAnswer
@@ -39,10 +41,14 @@ router = APIRouter(tags=["jobs"], responses=PROBLEMS)
 async def job_events(
     request: Request, core: CoreOf, caller: Caller, job_id: str, after: After = 0, kind: OfKind = None
 ) -> Response:
-    """The job whenever it moved, at most four times a second, and at its end, where the stream closes.
+    """What happens to a job, until its end, where the stream closes.
 
-    A training sends its job on each change of state and once an epoch, between the events of its run: see
-    `/runs/{run_id}/metrics`.
+    Events of a job that scores: `log`, each line of `/jobs/{job_id}/log` once; `partitions`, those that moved, as
+    `/jobs/{job_id}/partitions` shows them; `job`, the job whenever it moved, at most four times a second, and last of
+    all at its end. Their ids are numbers of the log: whoever comes back with `Last-Event-ID` misses no line.
+
+    A training sends its job on each change of state and once an epoch, between the events of its run, whose points
+    have the ids: see `/runs/{run_id}/metrics`.
     """
     after = resumed_after(request, after)
 
@@ -52,10 +58,19 @@ async def job_events(
     job = await run_in_threadpool(look)
     feeds: Feeds = request.app.state.feeds
     feeds.must_have_room()
-    source = JobSource(feeds.of_job(job, look))
     run = await run_in_threadpool(_run_of, core, caller, job_id)
-    training = RunSource(feeds.of_run(run), after, kind) if run is not None else None
-    return EventStream(events(feeds, training, source))
+    if run is not None:
+        return EventStream(
+            events(feeds, RunSource(feeds.of_run(run), after, kind), JobSource(feeds.of_job(job, look)))
+        )
+
+    def inside() -> JobProgress:
+        return JobProgress(
+            partial(core.job_details.partitions, caller, job_id),
+            partial(core.job_details.log, caller, job_id),
+        )
+
+    return EventStream(events(feeds, None, JobSource(feeds.of_job(job, look, inside), after)))
 
 
 @router.get(

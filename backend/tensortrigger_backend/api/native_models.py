@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response, StreamingResponse
 
 from tensortrigger_backend.api.answers import PageLimit, blocks, data_url, timestamp
 from tensortrigger_backend.api.auth import Caller, CoreOf
+from tensortrigger_backend.api.model_shapes import ModelChanges, NewModel
 from tensortrigger_backend.api.reading import (
     ENVELOPE,
     base64_member,
@@ -18,21 +19,24 @@ from tensortrigger_backend.api.reading import (
     json_object,
     known_members,
     member,
+    one_of,
+    text_member,
 )
 from tensortrigger_backend.api.shapes import (
     PROBLEMS,
     MessageAnswer,
     ModelAnswer,
     ModelsAnswer,
-    NewModel,
     PublishAnswer,
+    ReceiptAnswer,
     takes,
 )
 from tensortrigger_backend.domain.errors import ModelRefused, NotFound
+from tensortrigger_backend.domain.listing import VersionFilter
 from tensortrigger_backend.domain.models import ModelVersion, VersionState
 from tensortrigger_backend.domain.publishing import ForgeVerdict
 from tensortrigger_backend.services.core import Core
-from tensortrigger_backend.services.registry import Draft
+from tensortrigger_backend.services.drafts import Draft
 
 router = APIRouter(tags=["models"], responses=PROBLEMS)
 
@@ -48,20 +52,39 @@ async def publish(request: Request, core: CoreOf, caller: Caller) -> Response:
     """
     limits = request.app.state.settings
     body = await json_object(request, limits.max_content + ENVELOPE)
-    known_members(body, "model_name", "name", "model_description", "model_content", "model_schema")
-    content = base64_member(body, "model_content", limits.max_content)
+    known_members(body, *NewModel.model_fields)
+    draft = _draft(body)
+    upload_id = text_member(body, "upload_id")
+    if upload_id is None:
+        content = base64_member(body, "model_content", limits.max_content)
+    else:
+        one_of(body, "model_content", "upload_id")
+        content = await asyncio.to_thread(core.uploads.content, caller, upload_id)
+    key = idempotency(request, str(draft.title), str(draft.name), str(draft.schema))
+    version, new = await asyncio.to_thread(
+        core.registry.receive, caller, draft, content, key, lambda: core.gatekeeper.use_up(caller)
+    )
+    if upload_id is not None:
+        await asyncio.to_thread(core.uploads.made, upload_id, version.model_id)
+    del body, content
+    wait = 0.0 if "respond-async" in request.headers.get("prefer", "") else limits.publish_wait
+    return await _settled(core, version, new, wait)
+
+
+def _draft(body: dict[str, Any]) -> Draft:
+    """What the body wants to publish, unchecked; raises InvalidInput when it has no title."""
     # The name may stand alone: ``model_name`` is then its title too.
     title = body.get("model_name") if body.get("model_name") is not None else body.get("name")
     if title is None:
         member(body, "model_name")
-    draft = Draft(title, body.get("name"), body.get("model_description") or "", body.get("model_schema"))
-    key = idempotency(request, str(title), str(body.get("name")), str(body.get("model_schema")))
-    version, new = await asyncio.to_thread(
-        core.registry.receive, caller, draft, content, key, lambda: core.gatekeeper.use_up(caller)
+    told = ("tags", "metrics", "author", "notebook", "git_commit", "alias", "sha256", "example")
+    return Draft(
+        title,
+        body.get("name"),
+        body.get("model_description") or "",
+        body.get("model_schema"),
+        **{name: body.get(name) for name in told},
     )
-    del body, content
-    wait = 0.0 if "respond-async" in request.headers.get("prefer", "") else limits.publish_wait
-    return await _settled(core, version, new, wait)
 
 
 async def _settled(core: Core, version: ModelVersion, new: bool, wait: float) -> Response:
@@ -76,8 +99,9 @@ async def _settled(core: Core, version: ModelVersion, new: bool, wait: float) ->
         except TimeoutError:
             version = await asyncio.to_thread(core.registry.peek, model_id)
         except Exception:
-            # The caller is told at once, so nothing is kept.
-            await asyncio.to_thread(core.registry.forget, model_id)
+            # The caller is told at once, so nothing is kept; what an earlier request made stays for its caller.
+            if new:
+                await asyncio.to_thread(core.registry.forget, model_id)
             raise
     if version.state is VersionState.REFUSED:
         if new:
@@ -105,18 +129,25 @@ def models(
     caller: Caller,
     name: str | None = None,
     state: str | None = None,
+    alias: str | None = None,
+    tag: Annotated[list[str] | None, Query(description="`key:value`; repeated, all of them.")] = None,
+    author: str | None = None,
+    format: str | None = None,  # noqa: A002 - the member's name on the wire
+    engine: str | None = None,
+    q: Annotated[str | None, Query(description="Stands in name, title or description.")] = None,
     limit: PageLimit = 100,
     cursor: str | None = None,
 ) -> Response:
     """Your model versions, newest first; refused ones only with `state=refused`."""
-    page = core.registry.page(caller, name, state, limit, cursor)
+    wanted = VersionFilter.of(name, state, alias, tag or (), author, format, engine, q)
+    page = core.registry.page(caller, wanted, limit, cursor)
     found = [describe(version) for version in page.items]
     return JSONResponse({"http_code": 200, "models": found, "next_cursor": page.next_cursor})
 
 
 @router.get("/models/by-name/{name}", responses={200: {"model": ModelAnswer}})
 def model_by_name(core: CoreOf, caller: Caller, name: str) -> Response:
-    """The latest ready version of a name."""
+    """What a name means now: the version of its `production` alias, else the latest ready one."""
     return _model(core.registry.find_by_name(caller, name))
 
 
@@ -166,10 +197,56 @@ def model_servable(core: CoreOf, caller: Caller, model_id: str) -> Response:
     return StreamingResponse(blocks(core.open_blob(version.servable_key)), 200, headers, "application/zip")
 
 
+@router.patch(
+    "/models/{model_id}", openapi_extra=takes(ModelChanges), responses={200: {"model": ModelAnswer}}
+)
+async def amend_model(request: Request, core: CoreOf, caller: Caller, model_id: str) -> Response:
+    """Replace the description or the tags; everything else of a version never changes."""
+    body = await json_object(request, request.app.state.settings.max_json)
+    known_members(body, *ModelChanges.model_fields)
+    version = await asyncio.to_thread(
+        core.registry.amend, caller, model_id, body.get("description"), body.get("tags")
+    )
+    return _model(version)
+
+
+@router.get("/models/{model_id}/receipt", responses={200: {"model": ReceiptAnswer}})
+def model_receipt(core: CoreOf, caller: Caller, model_id: str) -> Response:
+    """The proof that the endpoint answers an example as the original did, and every check of it since."""
+    version = core.registry.find(caller, model_id)
+    if version.receipt is None:
+        why = "it was published before there were any, or one row of it is too large to keep"
+        if version.state is not VersionState.READY:
+            why = f"it is {version.state}"
+        raise NotFound(f"Model {model_id!r} has no receipt: {why}.")
+    return JSONResponse({"http_code": 200, "receipt": dict(version.receipt)})
+
+
+@router.get("/models/{model_id}/example", response_class=Response)
+def model_example(core: CoreOf, caller: Caller, model_id: str) -> Response:
+    """The example that the receipt is about, as NumPy's `.npz`: arrays `in/<tensor>` and `out/<tensor>`."""
+    stream = core.exports.example(caller, model_id)
+    return StreamingResponse(blocks(stream), 200, _attached(f"{model_id}-example.npz"), "application/zip")
+
+
+@router.get("/models/{model_id}/saved_model", response_class=Response)
+def model_saved_model(core: CoreOf, caller: Caller, model_id: str) -> Response:
+    """A SavedModel for TensorFlow Serving, as a zip of its folder; made when it is first asked for."""
+    stream = core.exports.saved_model(caller, model_id)
+    return StreamingResponse(blocks(stream), 200, _attached(f"{model_id}-saved_model.zip"), "application/zip")
+
+
+def _attached(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
 @router.delete("/models/{model_id}", responses={200: {"model": MessageAnswer}})
-def delete_model(core: CoreOf, caller: Caller, model_id: str) -> Response:
-    """Remove a version. Jobs that are running on it still finish, and keep their results."""
-    core.registry.remove(caller, model_id)
+def delete_model(core: CoreOf, caller: Caller, model_id: str, force: bool = False) -> Response:
+    """Remove a version. Jobs that are running on it still finish, and keep their results.
+
+    While an alias points to it this is a 409, unless `force=true` takes those aliases away too.
+    """
+    core.registry.remove(caller, model_id, force)
     return JSONResponse({"http_code": 200, "message": "Model deleted"})
 
 

@@ -14,7 +14,7 @@ from tensortrigger_backend.api.auth import Caller, CoreOf
 from tensortrigger_backend.api.reading import json_object, known_members, member, text_member
 from tensortrigger_backend.api.shapes import PROBLEMS, MessageAnswer, TicketRequest, takes
 from tensortrigger_backend.domain.access import Scope
-from tensortrigger_backend.domain.errors import Fault, InvalidInput
+from tensortrigger_backend.domain.errors import Fault, InvalidInput, Unavailable
 
 router = APIRouter(tags=["operations"], responses=PROBLEMS)
 
@@ -26,9 +26,11 @@ async def health_check() -> Response:
 
 
 @router.get("/health")
-async def health() -> Response:
-    """Whether the event loop is alive, and which version answers. No key needed."""
-    return JSONResponse({"http_code": 200, "status": "ok", "version": __version__})
+async def health(core: CoreOf) -> Response:
+    """Whether the event loop is alive, which version answers, and how far guests are held in. No key needed."""
+    sandbox = await asyncio.to_thread(core.sandbox)
+    answer = {"http_code": 200, "status": "ok", "version": __version__, "sandbox": sandbox.to_dict()}
+    return JSONResponse(answer)
 
 
 @router.get("/ready")
@@ -45,8 +47,13 @@ async def ready(request: Request) -> Response:
 def metrics(request: Request, core: CoreOf, caller: Caller) -> Response:
     """Counters in Prometheus' text format."""
     caller.must(Scope.READ)
-    exposed = request.app.state.metrics.exposed(core.queue_depth())
-    return Response(exposed, media_type="text/plain; version=0.0.4; charset=utf-8")
+    recorder = request.app.state.metrics
+    try:
+        recorder.waiting(core.waiting(), core.queue_depth())
+    except Unavailable:
+        # The process's own counters are told all the same.
+        recorder.waiting_unknown()
+    return Response(recorder.exposed(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @router.post("/tickets", status_code=201, openapi_extra=takes(TicketRequest))

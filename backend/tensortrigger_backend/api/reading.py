@@ -127,6 +127,15 @@ def member(members: dict[str, Any], name: str) -> Any:
     return members[name]
 
 
+def one_of(members: dict[str, Any], *names: str) -> None:
+    """Raises InvalidInput unless exactly one of these members is there."""
+    told = [name for name in names if members.get(name) is not None]
+    if len(told) != 1:
+        message = f"Send exactly one of {' and '.join(names)}."
+        got = " and ".join(told) or "neither"
+        raise InvalidInput.of(Fault((names[0],), "one_of", message, " or ".join(names), got))
+
+
 def text_member(members: dict[str, Any], name: str) -> str | None:
     """An optional string member. Raises InvalidInput when it is something else."""
     value = members.get(name)

@@ -10,47 +10,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
-TEMPLATE = "#/components/schemas/{model}"
+from tensortrigger_backend.api.answers import Answered
+from tensortrigger_backend.api.job_shapes import TEMPLATE, FetchRequest, ScoreRequest
+from tensortrigger_backend.api.model_shapes import AliasCondition, AliasTarget, ModelChanges, NewModel
 
-
-class FieldEntry(BaseModel):
-    """One named number of a vector."""
-
-    var_type: str = Field(description="INT or FLOAT, any case.")
-    index: int = Field(ge=0, description="Place in the vector.")
-
-
-class SchemaSides(BaseModel):
-    """Names and places of a model's inputs and, if wanted, outputs."""
-
-    input_schema: dict[str, FieldEntry]
-    output_schema: dict[str, FieldEntry] | None = None
-
-
-class NewModel(BaseModel):
-    """An upload."""
-
-    model_config = ConfigDict(
-        protected_namespaces=(),
-        json_schema_extra={
-            "example": {
-                "model_name": "Churn",
-                "model_description": "Leaves within a month?",
-                "model_content": "data:application/octet-stream;base64,iUhERg0KGgo...",
-                "model_schema": {
-                    "tenure": {"var_type": "INT", "index": 0},
-                    "charges": {"var_type": "FLOAT", "index": 1},
-                },
-            }
-        },
-    )
-    model_name: str = Field(description="A human title; the name is made from it unless `name` is given.")
-    model_description: str = ""
-    model_content: str = Field(description="HDF5 or .keras, as a data URL or bare base64.")
-    model_schema: dict[str, FieldEntry] | SchemaSides | None = Field(
-        default=None, description="Left out: the signature is inferred."
-    )
-    name: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
+FieldValue = float | bool | str | None
+"""What a field of a vector may be sent as; which of them, its entry in the schema says."""
 
 
 class ModelRef(BaseModel):
@@ -58,13 +23,25 @@ class ModelRef(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=())
     model_id: str | None = None
-    model: str | None = Field(default=None, description="`name` (its latest version) or `name/3`.")
+    model: str | None = Field(
+        default=None,
+        description="`name` (its `production` alias, else its latest version), `name@alias` or `name/3`.",
+    )
+
+
+class NewUpload(BaseModel):
+    """A large model that will come as raw bytes."""
+
+    size: int | None = Field(default=None, ge=1, description="Bytes in all, where they are known.")
+    sha256: str | None = Field(
+        default=None, description="Of all bytes, checked when a model is made of them."
+    )
 
 
 class RunRequest(ModelRef):
     """One vector, or tensors with their batch axis."""
 
-    input_vector: dict[str, float] | list[float] | None = None
+    input_vector: dict[str, FieldValue] | list[FieldValue] | None = None
     inputs: Any = Field(
         default=None, description="A nested list, or `{name: nested list}`, with the batch axis."
     )
@@ -73,21 +50,15 @@ class RunRequest(ModelRef):
 class RunBatchRequest(ModelRef):
     """Several vectors, or tensors with their batch axis."""
 
-    input_vectors: list[dict[str, float] | list[float]] | None = None
+    input_vectors: list[dict[str, FieldValue] | list[FieldValue]] | None = None
     inputs: Any = None
-
-
-class ScoreRequest(ModelRef):
-    """A CSV to score in the background."""
-
-    input_data: str = Field(description="`data:text/csv;base64,...`")
 
 
 class TrainRequest(ModelRef):
     """Points to train a version on; the members beside them have the defaults that are shown."""
 
     epochs: int = Field(default=100, ge=1, le=100_000)
-    input_vectors: list[dict[str, float] | list[float]] | None = None
+    input_vectors: list[dict[str, FieldValue] | list[FieldValue]] | None = None
     output_vectors: list[dict[str, float] | list[float] | float] | None = Field(
         default=None,
         description="One for each input vector. A model that tells classes apart also takes the class's number.",
@@ -145,12 +116,6 @@ class RunMessage(BaseModel):
     error: str | None = Field(default=None, description="Why it failed or was cancelled.")
 
 
-class Answered(BaseModel):
-    """The part of every answer."""
-
-    http_code: int
-
-
 class RunAnswer(Answered):
     """Outputs: a list, an object where names were declared, or nested lists for tensors."""
 
@@ -170,6 +135,15 @@ class PublishAnswer(Answered):
     version: int | None
     state: str
     model: dict[str, Any]
+
+
+class UploadAnswer(Answered):
+    """How far an upload has come."""
+
+    upload_id: str
+    offset: int = Field(description="Bytes that have arrived and are kept: where the next piece begins.")
+    size: int | None
+    sha256: str | None
 
 
 class ModelAnswer(Answered):
@@ -209,6 +183,7 @@ class ResultsAnswer(Answered):
     """Outputs in row order; null for a rejected row."""
 
     results: list[Any]
+    next_cursor: str | None = Field(default=None, description="Of the next page, where pages were asked for.")
 
 
 class RejectsAnswer(Answered):
@@ -291,6 +266,12 @@ class PointsAnswer(Answered):
     next_after: int | None = Field(description="`after` of the next page; null when there is no more yet.")
 
 
+class ReceiptAnswer(Answered):
+    """A publish receipt."""
+
+    receipt: dict[str, Any]
+
+
 class MessageAnswer(Answered):
     """Done."""
 
@@ -324,9 +305,14 @@ class Problem(BaseModel):
 
 REQUESTS = (
     NewModel,
+    ModelChanges,
+    AliasTarget,
+    AliasCondition,
+    NewUpload,
     RunRequest,
     RunBatchRequest,
     ScoreRequest,
+    FetchRequest,
     TrainRequest,
     TicketRequest,
     NewRun,
@@ -341,10 +327,10 @@ def request_schemas() -> dict[str, Any]:
     return schemas
 
 
-def takes(shape: type[BaseModel]) -> dict[str, Any]:
+def takes(shape: type[BaseModel], required: bool = True) -> dict[str, Any]:
     """OpenAPI's ``requestBody`` for a JSON body of this shape."""
     schema = {"$ref": TEMPLATE.format(model=shape.__name__)}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tensortrigger_backend.domain.errors import Fault, Forbidden, InvalidInput
@@ -36,6 +36,7 @@ class Principal:
         key_id: the stored key; empty for callers without one.
         model_name: the only name that may be published to, for a ticket; None where any may.
         ticket_id: the ticket that is used up by publishing; None for a key.
+        label: what its maker called the key; empty for callers without one.
     """
 
     owner: str
@@ -43,6 +44,12 @@ class Principal:
     key_id: str = ""
     model_name: str | None = None
     ticket_id: str | None = None
+    label: str = field(default="", compare=False)
+
+    @property
+    def known_as(self) -> str:
+        """How a history names the caller: by the key's label or id, else by the owner."""
+        return self.label or self.key_id or self.owner
 
     def must(self, scope: Scope) -> None:
         """Raise Forbidden unless the scope is held."""

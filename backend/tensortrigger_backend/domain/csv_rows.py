@@ -10,11 +10,14 @@ import numpy as np
 from tensortrigger_backend.domain.csv_records import Offsets, blank, lone_return, record_ends
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
 from tensortrigger_backend.domain.jobs import Slice
+from tensortrigger_backend.domain.upload_columns import check_columns
 
 MAX_RECORD = 1 << 20
 """Bytes of one record; a longer one is nearly always a quotation mark that was never closed."""
-MAX_COLUMNS = 10_000
 BOM = b"\xef\xbb\xbf"
+
+_PIECE = 1 << 16
+"""Bytes that are looked at at a time: what so little takes the allocator gives again and again, without new pages."""
 
 
 class CsvSplitter:
@@ -24,10 +27,21 @@ class CsvSplitter:
         required: columns that the header must have.
         slice_rows: a slice is cut when it holds this many rows ...
         slice_bytes: ... or this many bytes, whichever comes first.
+        delimiter: between fields, one ASCII character.
+        keep: further columns that the header must have, once.
     """
 
-    def __init__(self, required: Sequence[str], slice_rows: int = 50_000, slice_bytes: int = 8 << 20) -> None:
+    def __init__(
+        self,
+        required: Sequence[str],
+        slice_rows: int = 50_000,
+        slice_bytes: int = 8 << 20,
+        delimiter: str = ",",
+        keep: Sequence[str] = (),
+    ) -> None:
         self.required = tuple(required)
+        self.delimiter = delimiter
+        self.keep = tuple(keep)
         self.slice_rows = slice_rows
         self.slice_bytes = slice_bytes
         self.columns: tuple[str, ...] = ()
@@ -47,10 +61,14 @@ class CsvSplitter:
         Raises:
             InvalidInput: a header without the required columns, a NUL byte, or an endless record.
         """
+        for at in range(0, len(data), _PIECE):
+            yield from self._feed(data[at : at + _PIECE])
+
+    def _feed(self, data: bytes) -> Iterator[Slice]:
         if b"\0" in data:
             before = (self._head or b"") + self._tail + data[: data.index(b"\0")]
             line = self._lines + before.count(b"\n") + 1
-            raise _csv_fault("csv_nul", f"Line {line} holds a NUL byte: the file is not CSV text.")
+            raise _csv_fault("csv_nul", f"Line {line} holds a NUL byte: the file is no text in UTF-8.")
         if self._head is not None:
             self._head += data
             data = self._read_header(last=False)
@@ -69,7 +87,7 @@ class CsvSplitter:
                 yield from self._cut(data)
         rest = self._tail.removesuffix(b"\r")
         if rest:
-            feeds, ends = record_ends(rest + b"\n")
+            feeds, ends = record_ends(rest + b"\n", self.delimiter)
             if not len(ends) or ends[-1] != len(rest):
                 raise _csv_fault(
                     "csv_quote", f"The quoted field that is open on line {self._lines + 1} is never closed."
@@ -86,7 +104,7 @@ class CsvSplitter:
         head = bytes(self._head)
         # Blank lines before the header are no header.
         start = len(head) - len(head.removeprefix(BOM).lstrip(b"\r\n"))
-        _, ends = record_ends(head[start:])
+        _, ends = record_ends(head[start:], self.delimiter)
         if len(ends):
             end = start + int(ends[0])
         elif last:
@@ -109,51 +127,19 @@ class CsvSplitter:
     def _read_columns(self, record: bytes) -> None:
         try:
             text = record.decode("utf-8")
-            columns = next(csv.reader([text], strict=True))
+            columns = next(csv.reader([text], delimiter=self.delimiter, strict=True))
         except UnicodeDecodeError as error:
             raise _csv_fault(
                 "csv_encoding", f"The header is not UTF-8: byte {error.start} is {record[error.start]:#x}."
             ) from None
         except csv.Error as error:
             raise _csv_fault("csv_header", f"The header is no CSV record: {error}.") from None
-        if len(columns) > MAX_COLUMNS:
-            raise _csv_fault(
-                "csv_columns", f"The header names {len(columns)} columns, {MAX_COLUMNS} at most."
-            )
-        faults = []
-        for name in self.required:
-            count = columns.count(name)
-            if count == 0:
-                near = next(
-                    (column for column in columns if column.strip().lower() == name.strip().lower()), None
-                )
-                hint = f" (there is {near!r}: names must match exactly)" if near is not None else ""
-                faults.append(
-                    Fault(
-                        ("input_data", name),
-                        "csv_missing_column",
-                        f"Column {name!r} is missing{hint}.",
-                        ", ".join(self.required[:20]),
-                        ", ".join(columns[:20])[:400],
-                    )
-                )
-            elif count > 1:
-                faults.append(
-                    Fault(
-                        ("input_data", name),
-                        "csv_duplicate_column",
-                        f"Column {name!r} stands {count} times in the header.",
-                        "once",
-                        str(count),
-                    )
-                )
-        if faults:
-            raise InvalidInput.of(*faults[:100])
+        check_columns(columns, self.required, self.keep, "csv")
         self.columns = tuple(columns)
 
     def _cut(self, data: bytes) -> Iterator[Slice]:
         """Take whole records off ``data``, which begins where a record begins; the rest waits for the next block."""
-        feeds, ends = record_ends(data)
+        feeds, ends = record_ends(data, self.delimiter)
         if len(ends):
             starts = np.concatenate(([0], ends[:-1] + 1))
             self._refuse_long_record(starts, ends - starts, feeds)

@@ -8,11 +8,13 @@ TensorTriggerError
 ├── Forbidden             the key lacks the scope
 ├── NotFound              no such model, version or job for this owner
 ├── Conflict              another change came first
+│   └── WrongOffset       a piece of an upload does not begin where the upload ends
 ├── PayloadTooLarge       over a configured limit
 ├── UnsupportedMedia      a content type that is not read here
 ├── NotInstalled          this server lacks a part that the request needs
 └── Unavailable           try again later (``retry_after`` seconds)
-    └── Overrun           what was asked took more time or memory than it may
+    ├── Overrun           what was asked took more time or memory than it may
+    └── Unproven          the engine that is installed answers otherwise than the receipt says
 """
 
 from __future__ import annotations
@@ -93,6 +95,18 @@ class Conflict(TensorTriggerError):
     """Another change came first."""
 
 
+class WrongOffset(Conflict):
+    """A piece does not begin where the upload ends.
+
+    Attributes:
+        offset: where it ends, so where the next piece begins.
+    """
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"The next byte of this upload is number {offset}: go on from there.")
+        self.offset = offset
+
+
 class PayloadTooLarge(TensorTriggerError):
     """Over a configured limit."""
 
@@ -115,3 +129,10 @@ class Unavailable(TensorTriggerError):
 
 class Overrun(Unavailable):
     """What was asked took more time or memory than it may; asking again would take as much."""
+
+
+class Unproven(Unavailable):
+    """The engine that is installed answers otherwise than the version's receipt says, so nobody is answered."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, retry_after=3600.0)

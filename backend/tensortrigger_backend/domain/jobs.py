@@ -10,13 +10,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tensortrigger_backend.domain.job_options import JobOptions
 from tensortrigger_backend.domain.training_jobs import Trained, TrainingOrder, training_members
 
 MAX_ATTEMPTS = 5
-"""After so many attempts a partition fails, and its job with it."""
+"""After so many attempts a partition fails, and its job once nothing else of it is left to do."""
 
-RATE_WINDOW = 30.0
-"""Seconds of commits over which a job's speed is told."""
+INTAKE = -1
+"""Number of the partition that fetches the rows of a source and cuts them; all others come of it."""
+
+DEFAULT_PRIORITY = 5
+"""Of 0 to 9; higher goes first among the jobs of one owner."""
 
 
 class JobState(StrEnum):
@@ -84,10 +88,12 @@ class Job:
         named_outputs: whether outputs were declared by name, so that each row's answer is an object.
         rows_done: rows of committed partitions, rejected ones included.
         attempts: how often partitions were claimed; more than ``partitions_done`` when work had to be repeated.
-        rate: rows per second over the latest commits; None before the first.
+        rate: rows per second over the latest commits, or of the whole job once it has ended; None before the first.
         model_name, model_version: of ``model_id``, kept here so that they outlive the model.
         training: what a training was asked to do (``domain.training_jobs.TrainingOrder``); None for scoring.
         trained: how far it has come (``domain.training_jobs.Trained``); None before it began.
+        priority: of 0 to 9; higher goes first among the jobs of one owner.
+        options: what whoever ordered it chose.
     """
 
     job_id: str
@@ -109,6 +115,7 @@ class Job:
     rows_rejected: int = 0
     partitions_total: int = 0
     partitions_done: int = 0
+    partitions_failed: int = 0
     attempts: int = 0
     rate: float | None = None
     kind: JobKind = JobKind.SCORE
@@ -116,12 +123,16 @@ class Job:
     model_version: int | None = None
     training: Mapping[str, Any] | None = None
     trained: Mapping[str, Any] | None = None
+    priority: int = DEFAULT_PRIORITY
+    options: JobOptions = field(default_factory=JobOptions)
+    rows_in_work: int = 0
 
     def described(self) -> dict[str, Any]:
         """The native API's Job object (PROTOCOLS 1), less the times, which the caller formats."""
-        left = None
-        if not self.state.final and self.rate:
-            left = round((self.rows_total - self.rows_done) / self.rate, 1)
+        left, rows_done = None, self.rows_done
+        if not self.state.final:
+            rows_done = min(self.rows_total, rows_done + self.rows_in_work)
+            left = round((self.rows_total - rows_done) / self.rate, 1) if self.rate else None
         members: dict[str, Any] = {
             "job_id": self.job_id,
             "kind": str(self.kind),
@@ -134,7 +145,7 @@ class Job:
             "error": self.error,
         }
         progress = {
-            "rows_done": self.rows_done,
+            "rows_done": rows_done,
             "rows_total": self.rows_total,
             "rows_rejected": self.rows_rejected,
             "rows_per_second": round(self.rate, 1) if self.rate else None,
@@ -158,7 +169,7 @@ class Claim:
     """One worker's right to work on one partition, until ``lease_until`` and only while ``fence`` is the newest.
 
     Attributes:
-        training, trained: as the job has them.
+        options, training, trained: as the job has them.
     """
 
     job_id: str
@@ -172,17 +183,78 @@ class Claim:
     lease_until: float
     training: Mapping[str, Any] | None = None
     trained: Mapping[str, Any] | None = None
+    options: JobOptions = field(default_factory=JobOptions)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one attempt at a partition wrote: immutable blobs under keys that hold the fence."""
+    """What one attempt at a partition wrote: immutable blobs under keys that hold the fence.
+
+    Attributes:
+        results_size, results_sha256: of the blob of results, for the manifest; None in parts of earlier days.
+    """
 
     results_key: str
     rejects_key: str | None
     rows_scored: int
     rows_rejected: int
     non_finite: int = 0
+    results_size: int | None = None
+    results_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What an intake made of the rows of a source.
+
+    Attributes:
+        upload_key: of the blob that holds them now, as plain rows.
+        size: of that blob, in bytes.
+    """
+
+    slices: tuple[Slice, ...]
+    columns: tuple[str, ...]
+    upload_key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """One partition as its job's owner sees it.
+
+    Attributes:
+        rows_done: rows of it that were scored in the running attempt, or all of them once it is done.
+        worker: who holds it, or held it last.
+        error: of the latest attempt that failed.
+    """
+
+    slice: Slice
+    state: PartitionState
+    attempts: int
+    rows_done: int
+    rows_rejected: int
+    worker: str | None
+    claimed: float | None
+    committed: float | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One line of a job's log.
+
+    Attributes:
+        number: counts up within the job, with gaps.
+        at: seconds since the epoch, UTC.
+        level: ``info``, ``warning`` or ``error``.
+        partition: what it is about; None for the job as a whole.
+    """
+
+    number: int
+    at: float
+    level: str
+    message: str
+    partition: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +263,17 @@ class Reject:
 
     Attributes:
         row: data row from 0.
-        line: line of the uploaded file where the record begins, from 1.
+        line: line of the uploaded file where the record begins, from 1; None in a file that has no lines.
+        expected, got: what the field takes, and what stood there; None in rejects of earlier days.
     """
 
     row: int
-    line: int
+    line: int | None
     field: str | None
     code: str
     message: str
+    expected: str | None = None
+    got: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -207,6 +282,8 @@ class Reject:
             "field": self.field,
             "code": self.code,
             "message": self.message,
+            "expected": self.expected,
+            "got": self.got,
         }
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
+from tensortrigger_backend.domain.metadata import Metadata
 from tensortrigger_backend.domain.schema import VectorSchema
 from tensortrigger_backend.domain.tensors import Signature, TensorSpec
 
@@ -33,6 +34,19 @@ class VersionState(StrEnum):
     @property
     def settled(self) -> bool:
         return self in (VersionState.READY, VersionState.REFUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A model as a caller names it: ``name``, ``name@alias`` or ``name/3``.
+
+    Attributes:
+        version, alias: at most one of the two; with neither it is the bare name.
+    """
+
+    name: str
+    version: int | None = None
+    alias: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +75,11 @@ class ModelVersion:
         holder: the process that accepted the upload and judges it.
         report: the forge's verdict, as JSON members; None until it has spoken.
         parent: where it was trained from; None for what was uploaded.
+        metadata: what its publisher told of it.
+        wanted_alias: the alias that points here as soon as it is ready; ``wanted_by`` is who wanted it.
+        receipt: the proof that it answers as the original does, as JSON members; None until there is one.
+        example_key: the blob with the example that the receipt is about.
+        aliases: those that point here, sorted.
     """
 
     model_id: str
@@ -82,6 +101,12 @@ class ModelVersion:
     servable_sha256: str | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
     parent: Parent | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+    wanted_alias: str | None = None
+    wanted_by: str = ""
+    receipt: Mapping[str, Any] | None = None
+    example_key: str | None = None
+    aliases: tuple[str, ...] = ()
 
     @property
     def resolved_schema(self) -> VectorSchema | None:
@@ -115,6 +140,15 @@ class ModelVersion:
             "input_shape": _shapes(self.signature.inputs) if self.signature else None,
             "output_shape": _shapes(self.signature.outputs) if self.signature else None,
             "parent": self.parent.to_dict() if self.parent else None,
+            "aliases": list(self.aliases),
+            "tags": dict(self.metadata.tags),
+            "metrics": dict(self.metadata.metrics),
+            "author": self.metadata.author,
+            "notebook": self.metadata.notebook,
+            "git_commit": self.metadata.git_commit,
+            "receipt": _digest(self.receipt),
+            "repairs": self.report.get("repairs") or [],
+            "checks": self.report.get("checks") or [],
         }
         if self.state is VersionState.REFUSED:
             members["report"] = {"faults": self.report.get("faults", [])}
@@ -159,24 +193,36 @@ def checked_name(name: str, loc: tuple[str | int, ...] = ("name",)) -> str:
     return name
 
 
-def parse_reference(reference: str) -> tuple[str, int | None]:
-    """``name`` or ``name/3`` as (name, version or None for the latest ready one).
+def parse_reference(reference: str) -> Reference:
+    """``name``, ``name@alias`` or ``name/3``, read.
 
     Raises:
-        InvalidInput: it is neither.
+        InvalidInput: it is none of these.
     """
-    name, slash, number = reference.partition("/")
-    if slash and not VERSION_PATTERN.match(number):
+    name, mark, rest = reference, "", ""
+    for sign in "@/":
+        if sign in reference:
+            name, mark, rest = reference.partition(sign)
+            break
+    if mark and not (NAME_PATTERN if mark == "@" else VERSION_PATTERN).match(rest):
         raise InvalidInput.of(
             Fault(
                 ("model",),
                 "model_reference",
                 f"{reference[:80]!r} names no model.",
-                "name or name/version, such as churn or churn/3",
+                "name, name@alias or name/version, such as churn, churn@production or churn/3",
                 repr(reference[:80]),
             )
         )
-    return checked_name(name, ("model",)), int(number) if slash else None
+    checked_name(name, ("model",))
+    return Reference(name, int(rest) if mark == "/" else None, rest if mark == "@" else None)
+
+
+def _digest(receipt: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What a version shows of its receipt; the whole of it has a route of its own."""
+    if receipt is None:
+        return None
+    return {name: receipt.get(name) for name in ("sha256", "source", "max_deviation")}
 
 
 def _shapes(specs: tuple[TensorSpec, ...]) -> Any:

@@ -15,7 +15,11 @@ RTOL = 1e-4
 
 ONNX = "onnxruntime"
 TENSORFLOW = "tensorflow"
+ENGINES = (ONNX, TENSORFLOW)
 """Names of the engines, as the metadata of a version shows them."""
+
+FORMATS = ("hdf5", "keras", "saved_model", "onnx")
+"""What an upload may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +43,28 @@ class ForgeOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """A change that was made to an upload's config so that it loads, and where in it."""
+
+    path: str
+    message: str
+
+    def to_dict(self) -> dict[str, str]:
+        return {"path": self.path, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
 class ForgeVerdict:
     """The forge's report on one upload: it was ``accepted`` and a servable was written, or the faults say why not.
 
     Attributes:
-        format: ``hdf5`` or ``keras``; empty when the bytes are neither.
+        format: ``hdf5``, ``keras``, ``saved_model`` or ``onnx``; empty when the bytes are none of these.
         engine: which engine serves it; ``engine_reason`` says why where that is not ONNX Runtime.
         max_deviation: the largest |y - y0| seen between the servable and ``model.predict`` of the original.
         versions: package name to version, of what the servable was made and verified with.
         stages: name of each stage to the seconds it took, in order.
+        repairs: what was changed in the upload's config before it was loaded.
+        checks: what was looked at, one sentence each.
     """
 
     accepted: bool
@@ -60,6 +77,8 @@ class ForgeVerdict:
     parameters: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     stages: Mapping[str, float] = field(default_factory=dict)
+    repairs: tuple[Repair, ...] = ()
+    checks: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -73,6 +92,8 @@ class ForgeVerdict:
             "parameters": self.parameters,
             "versions": dict(self.versions),
             "stages": dict(self.stages),
+            "repairs": [repair.to_dict() for repair in self.repairs],
+            "checks": list(self.checks),
         }
 
     @classmethod
@@ -101,4 +122,6 @@ class ForgeVerdict:
             parameters=members.get("parameters"),
             versions=members["versions"],
             stages=members["stages"],
+            repairs=tuple(Repair(**repair) for repair in members.get("repairs", ())),
+            checks=tuple(members.get("checks", ())),
         )

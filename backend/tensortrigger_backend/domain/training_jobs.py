@@ -17,18 +17,30 @@ class TrainingOrder:
         title: of the run that shows the metrics.
         new_model_id: the id that the trained version will have. It is chosen with the order, so that however
             often a process dies on the way, there is one version a job.
+        rows_skipped: rows of the file that could not be read and were left out, as its sender wanted it.
     """
 
     plan: TrainingPlan
     title: str
     new_model_id: str
+    rows_skipped: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        return {"plan": self.plan.to_dict(), "title": self.title, "new_model_id": self.new_model_id}
+        return {
+            "plan": self.plan.to_dict(),
+            "title": self.title,
+            "new_model_id": self.new_model_id,
+            "rows_skipped": self.rows_skipped,
+        }
 
     @classmethod
     def from_dict(cls, members: Mapping[str, Any]) -> TrainingOrder:
-        return cls(TrainingPlan.from_dict(members["plan"]), members["title"], members["new_model_id"])
+        return cls(
+            TrainingPlan.from_dict(members["plan"]),
+            members["title"],
+            members["new_model_id"],
+            members.get("rows_skipped", 0),  # not in orders of earlier days
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +105,11 @@ def training_members(
     elif trained.step_seconds is not None:
         left = round((steps - trained.step) * trained.step_seconds, 1)
     members = {
-        "training": {**plan.described(), "resumed_at": trained.resumed_at},
+        "training": {
+            **plan.described(),
+            "rows_skipped": order.rows_skipped,
+            "resumed_at": trained.resumed_at,
+        },
         "run_id": job_id,
         "result": dict(trained.result) if trained.result else None,
     }

@@ -10,14 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tensortrigger_backend.domain.arrays import tensors_from_json
+from tensortrigger_backend.domain.encoding import FAULT_LIMIT, VectorEncoder
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
-from tensortrigger_backend.domain.schema import FAULT_LIMIT, Field, VectorSchema
+from tensortrigger_backend.domain.fields import Field
+from tensortrigger_backend.domain.schema import VectorSchema
 from tensortrigger_backend.domain.tensors import Signature, TensorSpec
 from tensortrigger_backend.domain.training import Choice
 
 VECTORS, LABELS, INPUTS, OUTPUTS = "input_vectors", "output_vectors", "inputs", "outputs"
 
-_BETWEEN_0_AND_1 = ("binary_crossentropy", "categorical_crossentropy")
+BETWEEN_0_AND_1 = ("binary_crossentropy", "categorical_crossentropy")
+"""Losses whose labels are probabilities."""
 
 Loc = tuple[str | int, ...]
 
@@ -72,7 +75,7 @@ def points_of(
         message = f"{count} {given_in} came with {labels} {given_out}: send one of each for every point."
         raise InvalidInput.of(Fault((given_out,), "count_mismatch", message, str(count), str(labels)))
     for place, spec in enumerate(signature.outputs):
-        if choice.losses[place].name in _BETWEEN_0_AND_1 and not indexed[place]:
+        if choice.losses[place].name in BETWEEN_0_AND_1 and not indexed[place]:
             _must_be_probabilities(targets[place], choice.losses[place].name, spec, (given_out,))
     return TrainingPoints(inputs, targets, indexed)
 
@@ -97,15 +100,20 @@ def _inputs(
 ) -> tuple[npt.NDArray[Any], ...]:
     if given == INPUTS:
         arrays = tensors_from_json(values, signature)
+        if schema is not None:
+            _encoder(schema, signature).check_encoded(arrays[signature.inputs[0].name], (INPUTS,))
         return tuple(arrays[spec.name] for spec in signature.inputs)
     if schema is None:
         names = ", ".join(spec.name for spec in signature.inputs)
         message = "This model does not take one vector: send 'inputs' and 'outputs' with the batch axis."
         raise InvalidInput.of(Fault((VECTORS,), "takes_tensors", message, f"inputs: {names}", VECTORS))
-    rows: list[Any] = schema.vectors(values, (VECTORS,))
-    # Once more by the signature: a model of integers takes no fraction, whatever its schema calls the field.
-    arrays = tensors_from_json(rows, signature, (VECTORS,))
-    return (arrays[signature.inputs[0].name],)
+    encoder = _encoder(schema, signature)
+    return (encoder.matrix(encoder.vectors(values, (VECTORS,))),)
+
+
+def _encoder(schema: VectorSchema, signature: Signature) -> VectorEncoder:
+    # By the signature's dtype too: a model of integers takes no fraction, whatever its schema calls the field.
+    return VectorEncoder(schema.inputs, np.dtype(signature.inputs[0].dtype))
 
 
 def _labels(

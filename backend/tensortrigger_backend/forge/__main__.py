@@ -16,10 +16,15 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tensortrigger_backend.domain.publishing import ForgeOrder, ForgeVerdict
 from tensortrigger_backend.forge.refusal import Refused
+
+if TYPE_CHECKING:
+    from tensortrigger_backend.forge.onnx.check import JudgedOnnx
+
+_NAMES = {"hdf5": "upload.h5", "keras": "upload.keras"}
 
 
 class Session:
@@ -42,6 +47,7 @@ class Session:
             if command["do"] == "warm":
                 # First what an inspection needs: two threads importing the same packages would trip over each other.
                 importlib.import_module("tensortrigger_backend.forge.inspection")
+                importlib.import_module("tensortrigger_backend.forge.onnx.check")
                 self._warming = threading.Thread(target=self._warm, name="warm", daemon=True)
                 self._warming.start()
             elif command["do"] == "forge":
@@ -67,7 +73,7 @@ class Session:
         self._say({"verdict": {**verdict.to_dict(), "stages": self._stages}})
 
     def _judge(self, source: Path, target: Path, order: ForgeOrder) -> ForgeVerdict:
-        from tensortrigger_backend.forge.formats import HDF5, tell_format
+        from tensortrigger_backend.forge.formats import tell_format
         from tensortrigger_backend.forge.inspection import inspect_upload
         from tensortrigger_backend.forge.limits import Limits
         from tensortrigger_backend.forge.schema_fit import check_declared_widths
@@ -76,16 +82,30 @@ class Session:
         self._format = tell_format(source)
         inspected = inspect_upload(source, source.parent, Limits())
         check_declared_widths(inspected.config, order)
+        if inspected.onnx is not None:
+            return self._judge_onnx(target, inspected.onnx, order)
         # Keras tells the format from the name.
-        named = source.with_name("upload.h5" if self._format == HDF5 else "upload.keras")
+        named = source.with_name(_NAMES.get(self._format, source.name))
         source.rename(named)
         if self._warming is None:
             self._begin_stage("starting")
         else:
             self._warming.join()
-        from tensortrigger_backend.forge.publication import publish
+        if inspected.saved_model is not None:
+            from tensortrigger_backend.forge.saved_model.publication import publish_saved_model
+
+            return publish_saved_model(target, inspected.saved_model, order, self._begin_stage)
+        from tensortrigger_backend.forge.keras.publication import publish
 
         return publish(named, target, inspected, order, self._begin_stage)
+
+    def _judge_onnx(self, target: Path, judged: JudgedOnnx, order: ForgeOrder) -> ForgeVerdict:
+        """Without TensorFlow; where that is being imported, its thread is waited for all the same."""
+        if self._warming is not None:
+            self._warming.join()
+        from tensortrigger_backend.forge.onnx.publication import publish_onnx
+
+        return publish_onnx(target, judged, order, self._begin_stage)
 
     def _begin_stage(self, stage: str) -> None:
         self._end_stage()

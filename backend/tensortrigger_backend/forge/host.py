@@ -36,7 +36,7 @@ class Host:
     def _answer(self, header: dict[str, Any], tensors: Tensors) -> Tensors:
         key = header["key"]
         if header["do"] == "load":
-            from tensortrigger_backend.forge.concrete import open_concrete
+            from tensortrigger_backend.forge.keras.concrete import open_concrete
 
             self._servables[key] = open_concrete(Path(header["path"]))
         elif header["do"] == "infer":
@@ -53,7 +53,7 @@ def main() -> None:
     """Import TensorFlow, then talk to the parent over stdin and what stdout was at the start."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    import tensortrigger_backend.forge.concrete  # noqa: F401 - imported now, while nothing waits for it
+    import tensortrigger_backend.forge.keras.concrete  # noqa: F401 - imported now, while nothing waits for it
 
     Host(sys.stdin.buffer, answers).run()
 

@@ -11,13 +11,25 @@ MODEL = "model_content"
 SCHEMA = "model_schema"
 """Where the caller put what is judged: the first part of every fault's path."""
 
+_SAVE_AGAIN = "save the model again with the library that made it, and publish that file as it is"
+_SMALLER = "publish a smaller model"
+_REMEDIES = {
+    "too_large": _SMALLER,
+    "too_deep": "write the model with less nesting",
+    "too_many_members": "pack only what the library wrote when it saved the model",
+}
+
 
 class Refused(Exception):
     """The upload cannot become a servable; ``faults`` say why, where, and what to do."""
 
     def __init__(self, *faults: Fault) -> None:
         self.faults = tuple(
-            replace(fault, message=_sentence(fault.message), remedy=_sentence(fault.remedy))
+            replace(
+                fault,
+                message=_sentence(fault.message),
+                remedy=_sentence(fault.remedy or _REMEDIES.get(fault.code, _SAVE_AGAIN)),
+            )
             for fault in faults
         )
         super().__init__(self.faults[0].message)

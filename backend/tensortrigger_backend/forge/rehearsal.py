@@ -9,7 +9,7 @@ import keras
 
 from tensortrigger_backend.domain.publishing import ForgeOrder
 from tensortrigger_backend.forge.inspection import Inspected
-from tensortrigger_backend.forge.publication import publish
+from tensortrigger_backend.forge.keras.publication import publish
 
 
 def rehearse() -> None:

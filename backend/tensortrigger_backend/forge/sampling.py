@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +18,12 @@ BATCH_SIZES = (1, 7, 32)
 SCALES = (1.0, 4.0)
 FREE_LENGTHS = (24, 17)
 """What a variable axis is tried with: both long enough for a few convolutions, one of them odd."""
+
+_LENGTHS = (FREE_LENGTHS, (256, 199), (16_000, 15_600))
+"""The same for a model of which nothing is known but its signature; the last are a second of sound."""
+_TAMENESS = (0, 1, 2)
+"""How carefully such a model is asked: any numbers; small ones, none negative; next to nothing."""
+_SAMPLE_BYTES = 512 << 20
 
 _SEED = 20240
 _WORDS = ("a", "the", "good", "bad", "red", "blue", "film", "Zürich", "", "42", "unseen words here")
@@ -60,6 +66,39 @@ def batches(model: Any, signature: Signature) -> Iterator[Batch]:
             }
 
 
+def attempts(signature: Signature) -> Iterator[list[Batch]]:
+    """Batches by the signature alone, each time a little tamer or longer, for a model that fails on the ones before."""
+    free = any(length < 0 for spec in signature.inputs for length in spec.shape[1:])
+    for lengths in _LENGTHS if free else _LENGTHS[:1]:
+        for tameness in _TAMENESS:
+            generator = np.random.default_rng(_SEED)
+            if lengths is not _LENGTHS[0] and _bytes(signature, lengths[0]) > _SAMPLE_BYTES:
+                continue
+            yield [
+                {spec.name: _tame(generator, spec, tameness, scale, length) for spec in signature.inputs}
+                for length in (lengths if free else lengths[:1])
+                for scale in SCALES
+            ]
+
+
+def _bytes(signature: Signature, length: int) -> int:
+    return sum(
+        8 * sum(BATCH_SIZES) * math.prod(length if size < 0 else size for size in spec.shape[1:])
+        for spec in signature.inputs
+    )
+
+
+def _tame(
+    generator: np.random.Generator, spec: TensorSpec, tameness: int, scale: float, free: int
+) -> npt.NDArray[Any]:
+    if tameness == 0 or spec.dtype in ("string", "bool"):
+        return _random(generator, spec, Values(), scale, free)
+    shape = (sum(BATCH_SIZES), *(free if length < 0 else length for length in spec.shape[1:]))
+    if np.issubdtype(np.dtype(spec.dtype), np.integer):
+        return generator.integers(0, 2 if tameness == 1 else 1, shape).astype(spec.dtype)
+    return (generator.random(shape) * (1.0 if tameness == 1 else 1e-3)).astype(spec.dtype)
+
+
 def _random(
     generator: np.random.Generator, spec: TensorSpec, values: Values, scale: float, free: int
 ) -> npt.NDArray[Any]:
@@ -83,6 +122,9 @@ def _random(
 
 def _values_of(model: Any, tensor: Any) -> Values:
     """Follow an input to what first makes something else of it."""
+    # Only here: a model that is no Keras model is sampled without Keras.
+    import keras
+
     limits: list[int] = []
     words: list[Any] = []
     seen: set[int] = set()

@@ -60,6 +60,10 @@ class Forge(Protocol):
     ) -> ForgeVerdict:
         """Judge ``source``; when accepted, the servable lies at ``target`` on return.
 
+        Beside it, at ``target.with_name(target.name + ".example")``, lies a sample of inputs with the original's
+        own outputs: an npz of plain arrays ``in/<tensor>`` and ``out/<tensor>``, at most 7 rows and 4 MB but at
+        least one row; there is none where one row is larger than 16 MB.
+
         Args:
             on_stage: told ``checking``, ``rebuilding``, ``verifying`` as each begins.
 

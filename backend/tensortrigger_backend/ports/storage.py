@@ -1,16 +1,14 @@
-"""Where models, keys and bytes are kept."""
+"""Where keys and bytes are kept, and what every store shares: pages and idempotency keys."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Generic, Protocol, TypeVar
 
 from tensortrigger_backend.domain.access import KeyRecord, TicketRecord
-from tensortrigger_backend.domain.models import ModelVersion, VersionState
-from tensortrigger_backend.domain.publishing import ForgeVerdict
 
 Item = TypeVar("Item")
 
@@ -37,7 +35,7 @@ class Idempotency:
 
 
 class BlobWriter(Protocol):
-    """A blob being written; it appears under its key only with ``commit``, whole and durable."""
+    """A blob being written; it appears only with ``commit``, whole and durable."""
 
     @property
     def size(self) -> int: ...
@@ -47,7 +45,12 @@ class BlobWriter(Protocol):
 
     def write(self, data: bytes) -> None: ...
 
-    def commit(self) -> None: ...
+    def commit(self, key: str | None = None) -> None:
+        """Let it appear.
+
+        Args:
+            key: where, for a writer that was not told before. The same key again replaces the blob whole.
+        """
 
     def abort(self) -> None:
         """Leave nothing behind. Safe to repeat, and after ``commit`` without effect."""
@@ -56,10 +59,14 @@ class BlobWriter(Protocol):
 class BlobStore(Protocol):
     """Immutable byte strings under keys of ``/``-separated names."""
 
-    def writer(self, key: str) -> BlobWriter: ...
+    def writer(self, key: str | None = None) -> BlobWriter:
+        """Begin a blob; with None its key is told at ``commit``, when all its bytes are known."""
 
     def put(self, key: str, data: bytes) -> None:
         """Write at once; the same key again replaces it whole."""
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Write at once where no blob is yet: of several at the same time, one is told True, the others False."""
 
     def keep(self, key: str, path: Path) -> tuple[str, int]:
         """Copy a file in, however large, block by block; its SHA-256 and size."""
@@ -73,54 +80,23 @@ class BlobStore(Protocol):
     def fetch(self, key: str, target: Path) -> None:
         """Put a private copy at ``target``. Raises NotFound."""
 
+    def presign(self, key: str, seconds: float) -> str | None:
+        """A URL to which one PUT may write this blob, until it expires; None where the store is not reached by URL."""
+
     def delete(self, keys: Iterable[str]) -> None:
         """Missing keys are no error."""
 
-    def keys(self, prefix: str) -> list[str]:
-        """All keys below a prefix, sorted."""
+    def keys(self, prefix: str, written_before: float | None = None) -> list[str]:
+        """All keys below a prefix, sorted; only those last written before a time where one is given."""
 
+    def half_written_by(self) -> list[str]:
+        """Names of the processes that have begun blobs and neither committed nor aborted them."""
 
-class ModelStore(Protocol):
-    """Versions of models, each of one owner. Nobody sees what another owns: it is NotFound."""
+    def sweep_incoming(self, dead: Sequence[str]) -> None:
+        """Remove what these processes left half-written."""
 
-    def add(self, version: ModelVersion, idempotency: Idempotency | None = None) -> ModelVersion:
-        """Store a new version, or find the one of that id, or the one that the same idempotency key made before.
-
-        Raises:
-            Conflict: the idempotency key was used for another request.
-        """
-
-    def get(self, model_id: str, owner: str | None) -> ModelVersion:
-        """One version; with owner None whoever owns it, also one that was removed. Raises NotFound."""
-
-    def by_name(self, owner: str, name: str, version: int | None) -> ModelVersion:
-        """A version of a name; with None the latest ready one. Raises NotFound, naming the latest."""
-
-    def page(
-        self, owner: str, name: str | None, state: VersionState | None, limit: int, cursor: str | None
-    ) -> Page[ModelVersion]:
-        """Newest first; refused ones only when asked for by state. Raises InvalidInput for a bad cursor."""
-
-    def advance(self, model_id: str, state: VersionState) -> None: ...
-
-    def make_ready(
-        self, model_id: str, verdict: ForgeVerdict, servable_key: str, servable_sha256: str
-    ) -> ModelVersion:
-        """Give it the next number of its name. Raises NotFound when it was removed meanwhile."""
-
-    def refuse(self, model_id: str, verdict: ForgeVerdict) -> None: ...
-
-    def remove(self, model_id: str, owner: str, now: float) -> ModelVersion:
-        """Hide it from its owner. Raises NotFound."""
-
-    def discard(self, model_id: str) -> None:
-        """Forget it entirely. Safe to repeat."""
-
-    def unsettled(self) -> list[ModelVersion]:
-        """Uploads that were accepted and not yet judged, oldest first."""
-
-    def removed_unused(self) -> list[ModelVersion]:
-        """Removed versions that no unfinished job needs any more."""
+    def close(self) -> None:
+        """Let go of connections. Safe to repeat."""
 
 
 class KeyStore(Protocol):
@@ -140,7 +116,8 @@ class KeyStore(Protocol):
 
     def add_ticket(self, ticket: TicketRecord) -> None: ...
 
-    def ticket(self, ticket_id: str) -> TicketRecord | None: ...
+    def ticket(self, ticket_id: str) -> TicketRecord | None:
+        """None also where it is used up."""
 
     def use_ticket(self, ticket_id: str, now: float) -> bool:
         """True for exactly one caller, and only before it expires."""

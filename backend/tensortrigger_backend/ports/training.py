@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy.typing as npt
+
 from tensortrigger_backend.domain.jobs import Claim, Job
 from tensortrigger_backend.domain.runs import Point
 from tensortrigger_backend.domain.training import TrainingFacts, TrainingPlan
@@ -118,7 +120,23 @@ class TrainingStore(Protocol):
         """Trainings that have ended while their run reads as if they still ran."""
 
 
+class PointWriter(Protocol):
+    """The points of one training on their way into a file, some rows at a time."""
+
+    def add(self, inputs: npt.NDArray[Any], targets: npt.NDArray[Any]) -> None:
+        """More rows, shaped and typed as those before."""
+
+    def finish(self) -> Path:
+        """The file, as ``PointFormat.encode`` would have written all of them; it is gone after ``close``."""
+
+    def close(self) -> None:
+        """Leave nothing behind. Safe to repeat."""
+
+
 class PointFormat(Protocol):
     """How the points of a training are laid down in a blob, without any pickle."""
 
     def encode(self, points: TrainingPoints) -> bytes: ...
+
+    def writer(self, folder: Path) -> PointWriter:
+        """Begin a file below this folder, of a model with one input and one output."""

@@ -38,6 +38,7 @@ class Gatekeeper:
         pepper: 32 secret bytes that key the stored hashes; a stolen database alone verifies nothing.
         session_key: a key of the owner ``local`` that lives in this process only.
         open_when_empty: let callers without a token in while no key exists (loopback only).
+        granted: what callers without a token, and holders of the session key, may do.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class Gatekeeper:
         clock: Callable[[], float],
         session_key: str | None = None,
         open_when_empty: bool = False,
+        granted: frozenset[Scope] = EVERYTHING,
     ) -> None:
+        self._granted = granted
         self._keys = keys
         self._pepper = pepper
         self._clock = clock
@@ -179,11 +182,11 @@ class Gatekeeper:
     def _anonymous(self) -> Principal:
         if not self._open_when_empty or self._keys.any_keys():
             raise Unauthenticated("Send an API key: 'Authorization: Bearer tt_...' or 'X-API-Key'.")
-        return Principal(LOCAL_OWNER, EVERYTHING)
+        return Principal(LOCAL_OWNER, self._granted)
 
     def _verify(self, token: str, now: float) -> tuple[Principal, float]:
         if self._session is not None and hmac.compare_digest(self._session, token.encode()):
-            return Principal(LOCAL_OWNER, EVERYTHING), now + FRESH_FOR
+            return Principal(LOCAL_OWNER, self._granted), now + FRESH_FOR
         if split_ticket(token) is not None:
             raise Forbidden("A ticket publishes one model and does nothing else.")
         parts = split_key(token)
@@ -197,7 +200,7 @@ class Gatekeeper:
         until = now + FRESH_FOR
         if record.expires is not None:
             until = min(until, record.expires)
-        return Principal(record.owner, record.scopes, record.key_id), until
+        return Principal(record.owner, record.scopes, record.key_id, label=record.label), until
 
     def _hash(self, secret: str) -> bytes:
         return hmac.new(self._pepper, secret.encode(), hashlib.sha256).digest()

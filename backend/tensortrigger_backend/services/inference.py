@@ -8,11 +8,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 
 from tensortrigger_backend.domain.access import Principal, Scope
 from tensortrigger_backend.domain.arrays import json_from_tensor, row_answers, tensors_from_json
+from tensortrigger_backend.domain.encoding import VectorEncoder
 from tensortrigger_backend.domain.errors import Fault, InvalidInput, Unavailable
 from tensortrigger_backend.services.model_cache import ModelCache, Resident
 
@@ -62,7 +62,8 @@ class Inference:
 
     async def run_vector(self, resident: Resident, values: object) -> Answer:
         """One vector, ``{name: number}`` or a list in schema order. Raises InvalidInput."""
-        vectors = _matrix(resident, [_schema_of(resident).vector(values)])
+        encoder = _encoder_of(resident)
+        vectors = encoder.matrix([encoder.vector(values)])
         return _named(resident, await _ask(resident, vectors), single=True)
 
     async def run_vectors(self, resident: Resident, rows: object, heavy: bool = False) -> Answer:
@@ -74,7 +75,8 @@ class Inference:
         Raises:
             InvalidInput: naming row and field.
         """
-        vectors = await aside(heavy, lambda: _matrix(resident, _schema_of(resident).vectors(rows)))
+        encoder = _encoder_of(resident)
+        vectors = await aside(heavy, lambda: encoder.matrix(encoder.vectors(rows)))
         outputs = await _ask(resident, vectors)
         return await aside(heavy, _named, resident, outputs, False)
 
@@ -103,6 +105,10 @@ async def aside(heavy: bool, function: Callable[..., Result], *arguments: Any) -
 
 def _infer(resident: Resident, inputs: object) -> Answer:
     arrays = tensors_from_json(inputs, resident.servable.signature)
+    if resident.encoder is not None:
+        # What a field means holds whichever way its numbers come.
+        (array,) = arrays.values()
+        resident.encoder.check_encoded(array, ("inputs",))
     output, non_finite = _nested(resident.servable.infer(arrays))
     return Answer(resident.version.model_id, output, non_finite)
 
@@ -112,8 +118,8 @@ async def _ask(resident: Resident, vectors: npt.NDArray[Any]) -> Mapping[str, np
     return await resident.batcher.answer(vectors)
 
 
-def _schema_of(resident: Resident) -> Any:
-    if resident.schema is None:
+def _encoder_of(resident: Resident) -> VectorEncoder:
+    if resident.encoder is None:
         names = ", ".join(spec.name for spec in resident.servable.signature.inputs)
         raise InvalidInput.of(
             Fault(
@@ -124,30 +130,7 @@ def _schema_of(resident: Resident) -> Any:
                 "input_vector",
             )
         )
-    return resident.schema
-
-
-def _matrix(resident: Resident, rows: list[list[float]]) -> npt.NDArray[Any]:
-    """Checked rows in the model's own dtype."""
-    matrix = np.array(rows, np.float64)
-    if resident.dtype.kind in "iu":
-        # A fraction in a field that the caller declared FLOAT would be cut off silently otherwise.
-        if not (matrix == np.trunc(matrix)).all():
-            raise InvalidInput.of(
-                Fault(
-                    ("input_vector",),
-                    "not_an_integer",
-                    f"The model takes {resident.dtype} values: send whole numbers only.",
-                    str(resident.dtype),
-                    "a fraction",
-                )
-            )
-        limits = np.iinfo(resident.dtype)
-        if (matrix < limits.min).any() or (matrix >= float(limits.max + 1)).any():
-            raise InvalidInput.of(
-                Fault(("input_vector",), "out_of_range", f"A value does not fit {resident.dtype}.")
-            )
-    return matrix.astype(resident.dtype)
+    return resident.encoder
 
 
 def _named(resident: Resident, outputs: Mapping[str, npt.NDArray[Any]], single: bool) -> Answer:

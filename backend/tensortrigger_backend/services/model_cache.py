@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from tensortrigger_backend.domain.encoding import VectorEncoder
 from tensortrigger_backend.domain.errors import NotFound
 from tensortrigger_backend.domain.models import ModelVersion
 from tensortrigger_backend.domain.publishing import ONNX
@@ -22,6 +23,7 @@ from tensortrigger_backend.domain.schema import VectorSchema
 from tensortrigger_backend.ports.engines import Engine, Servable
 from tensortrigger_backend.ports.storage import BlobStore
 from tensortrigger_backend.services.batcher import Batcher
+from tensortrigger_backend.services.receipts import Receipts
 from tensortrigger_backend.services.registry import Registry
 
 FRESH_FOR: Final = 1.0
@@ -35,6 +37,7 @@ class Resident:
     Attributes:
         schema: the named-vector schema; None for a model that takes tensors.
         names: the schema's input names in order.
+        encoder: reads rows by the schema; None for a model that takes tensors.
         whole: places of the vector that must be whole numbers.
         batcher: answers vectors on the event loop; None for a model that takes tensors.
     """
@@ -46,6 +49,7 @@ class Resident:
     whole: npt.NDArray[np.intp] | None = None
     dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float32))
     batcher: Batcher | None = None
+    encoder: VectorEncoder | None = None
 
 
 class ModelCache:
@@ -55,6 +59,7 @@ class ModelCache:
         scratch: a folder for the moment in which a servable is opened.
         executor: where slow models answer.
         capacity: how many versions stay in memory.
+        receipts: holds what is loaded against its receipt.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class ModelCache:
         executor: Executor,
         clock: Callable[[], float],
         capacity: int,
+        receipts: Receipts | None = None,
     ) -> None:
         self._registry = registry
         self._blobs = blobs
@@ -74,9 +80,11 @@ class ModelCache:
         self._executor = executor
         self._clock = clock
         self._capacity = capacity
+        self._receipts = receipts
         self._residents: OrderedDict[str, Resident] = OrderedDict()
         self._names: dict[tuple[str, str | None, str | None], tuple[Resident, float]] = {}
         self._opening: dict[str, Future[Resident]] = {}
+        self._changes = 0
         self._lock = threading.RLock()
 
     def recall(self, owner: str, model_id: str | None, reference: str | None) -> Resident | None:
@@ -94,8 +102,12 @@ class ModelCache:
         recalled = self.recall(*key)
         if recalled is not None:
             return recalled
+        changes = self._changes
         resident = self.load(self._registry.resolve(owner, model_id, reference))
         with self._lock:
+            if changes != self._changes:
+                # An alias was moved meanwhile, perhaps this one: the next caller asks anew.
+                return resident
             if len(self._names) > 16 * self._capacity:
                 self._names.clear()
             self._names[key] = (resident, self._clock() + FRESH_FOR)
@@ -132,11 +144,19 @@ class ModelCache:
     def forget(self, model_id: str) -> None:
         """Drop a version. Safe to repeat. Its servable is freed when the last answer that uses it is out."""
         with self._lock:
+            self._changes += 1
             self._residents.pop(model_id, None)
             stale = [
                 key for key, (resident, _) in self._names.items() if resident.version.model_id == model_id
             ]
             for key in stale:
+                del self._names[key]
+
+    def forget_name(self, owner: str, name: str) -> None:
+        """Believe nothing any more of what a name means, with or without an alias. Safe to repeat."""
+        with self._lock:
+            self._changes += 1
+            for key in [key for key in self._names if key[0] == owner and _is_about(key[2], name)]:
                 del self._names[key]
 
     def close(self) -> None:
@@ -153,11 +173,21 @@ class ModelCache:
             artifact = Path(folder, "servable")
             self._blobs.fetch(version.servable_key, artifact)
             servable = self._engine.load(artifact)
+        if self._receipts is not None:
+            try:
+                self._receipts.recheck(version, servable)
+            except BaseException:
+                servable.close()
+                raise
         resident = _resident(version, servable, self._executor)
         # Freed when the last answer that uses it is out, and not a moment before; in a thread, because closing
         # may have to wait for another answer, and the last user may be the event loop.
         weakref.finalize(resident, _close_later, self._executor, servable).atexit = False
         return resident
+
+
+def _is_about(reference: str | None, name: str) -> bool:
+    return reference is not None and reference.partition("@")[0].partition("/")[0] == name
 
 
 def _close_later(executor: Executor, servable: Servable) -> None:
@@ -186,4 +216,5 @@ def _resident(version: ModelVersion, servable: Servable, executor: Executor) -> 
         np.dtype(tensor.dtype),
         # The second engine lives in another process: its calls must never hold the loop.
         Batcher(infer, executor, inline=servable.engine == ONNX),
+        VectorEncoder(schema.inputs, np.dtype(tensor.dtype)),
     )

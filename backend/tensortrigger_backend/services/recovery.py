@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
 
-from tensortrigger_backend.domain.errors import Unavailable
-from tensortrigger_backend.domain.jobs import JobKind
+from tensortrigger_backend.domain.errors import TensorTriggerError
+from tensortrigger_backend.domain.jobs import JobKind, WakeUp
 from tensortrigger_backend.ports.jobs import JobStore, Queue
 from tensortrigger_backend.services.registry import Registry
+from tensortrigger_backend.services.steps import Step, keep_going
 
 log = structlog.get_logger(__name__)
 
 RELAY_BATCH: Final = 500
 UNSENT_FOR: Final = 60.0
-"""A queued partition that was told so long ago has lost its message, or waits in a long line: tell it again.
-One message too many is harmless, as only one claim succeeds."""
+"""A queued partition that was told so long ago, while the queue holds fewer messages than partitions wait, has lost
+its message: tell it again. One message too many is harmless: whoever gets it finds nothing to claim."""
 
 
 class Recovery:
     """A thread that relays at once when it is nudged, and looks after everything every few seconds.
+
+    Any number of processes may run one on the same database: relays share the outbox, and every step is safe to
+    repeat.
 
     Args:
         dead: those of the named workers that are known not to live any more.
@@ -31,6 +35,9 @@ class Recovery:
         interval: seconds between two rounds of looking after.
         trainings: the queue of those wake-ups that are for trainers; None where nothing is trained.
         settle: brings in order what trainings left that died at their end.
+        sweep: frees uploads that nobody came back for.
+        tidy: frees bytes that nobody needs any more.
+        at: called at each step of the protocol.
     """
 
     def __init__(
@@ -44,16 +51,26 @@ class Recovery:
         interval: float,
         trainings: Queue | None = None,
         settle: Callable[[], None] = lambda: None,
+        sweep: Callable[[], object] = lambda: None,
+        tidy: Callable[[], object] = lambda: None,
+        at: Callable[[Step], None] = keep_going,
     ) -> None:
         self._jobs = jobs
-        self._queue = queue
-        self._registry = registry
         self._dead = dead
         self._finish = finish
         self._clock = clock
         self._interval = interval
         self._queues = {JobKind.SCORE: queue, JobKind.TRAIN: trainings or queue}
-        self._settle = settle
+        self._at = at
+        self._steps: dict[str, Callable[[], object]] = {
+            "abandon": self._abandon,
+            "sweep": lambda: self._jobs.sweep(self._clock()),
+            "finish": self._finish_all,
+            "settle": settle,
+            "purge": registry.purge,
+            "uploads": sweep,
+            "tidy": tidy,
+        }
         self._nudged = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recovery", daemon=True)
@@ -75,30 +92,50 @@ class Recovery:
             self._thread.join(timeout=10)
 
     def resume(self) -> None:
-        """On start the memory queue is empty: tell every partition that waits, at once."""
+        """On start a queue in memory is empty: tell every partition that waits, at once."""
         self.look_after(unsent_for=0.0)
 
     def look_after(self, unsent_for: float = UNSENT_FOR) -> None:
-        """One round; each step is safe to repeat and to run in several processes at once."""
-        dead = self._dead(self._jobs.claimants())
-        if dead and self._jobs.abandon(dead):
-            log.info("recovery.abandoned", workers=dead)
-        # In a long line a partition that waits has most likely its message in it, and telling all of them again
-        # every minute would only make it longer.
-        long = self._queue.depth() > RELAY_BATCH
-        self._jobs.sweep(self._clock(), math.inf if long else unsent_for)
-        for job_id in self._jobs.complete_unfinished():
-            self._finish(job_id)
-        self._settle()
-        self._registry.purge()
-        self.relay()
+        """One round; what one step cannot do now keeps none of the others from being done."""
+        for name, step in self._steps.items():
+            self._guarded(name, step)
+        # What is in the outbox is on its way, and no message that is missing.
+        self._guarded("relay", self.relay)
+        self._guarded("tell again", lambda: self._tell_again(unsent_for))
+        self._guarded("relay", self.relay)
 
     def relay(self) -> None:
         """Send what the outbox holds; a message is forgotten only after the queue has taken it."""
-        while messages := self._jobs.outbox(RELAY_BATCH):
-            for _, wake_up in messages:
-                self._queues[wake_up.kind].publish(wake_up)
-            self._jobs.sent([number for number, _ in messages])
+        while self._jobs.relay(RELAY_BATCH, self._send) == RELAY_BATCH and not self._stop.is_set():
+            pass
+
+    def _send(self, wake_up: WakeUp) -> None:
+        self._queues[wake_up.kind].publish(wake_up)
+        self._at(Step.RELAYED)
+
+    def _abandon(self) -> None:
+        dead = self._dead(self._jobs.claimants())
+        if dead and self._jobs.abandon(dead):
+            log.info("recovery.abandoned", workers=dead)
+
+    def _finish_all(self) -> None:
+        for job_id in self._jobs.complete_unfinished():
+            self._guarded(f"finish {job_id}", partial(self._finish, job_id))
+
+    def _tell_again(self, unsent_for: float) -> None:
+        for kind, queue in self._queues.items():
+            in_line = queue.depth()
+            if told := self._jobs.tell_again(kind, in_line, self._clock() - unsent_for, self._clock()):
+                log.info("recovery.told_again", kind=str(kind), partitions=told, in_line=in_line)
+
+    def _guarded(self, name: str, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except TensorTriggerError as error:
+            log.warning("recovery.postponed", step=name, reason=error.detail)
+        except Exception:
+            # This is what brings lost work back: nothing may end it.
+            log.exception("recovery.failed", step=name)
 
     def _run(self) -> None:
         looked_after = self._clock()
@@ -107,14 +144,8 @@ class Recovery:
             self._nudged.clear()
             if self._stop.is_set():
                 return
-            try:
-                if self._clock() - looked_after >= self._interval:
-                    looked_after = self._clock()
-                    self.look_after()
-                else:
-                    self.relay()
-            except Unavailable as error:
-                log.warning("recovery.postponed", reason=error.detail)
-            except Exception:
-                # This thread is what brings lost work back: nothing may end it.
-                log.exception("recovery.failed")
+            if self._clock() - looked_after >= self._interval:
+                looked_after = self._clock()
+                self.look_after()
+            else:
+                self._guarded("relay", self.relay)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tensortrigger_backend.domain.access import Principal, Scope
 from tensortrigger_backend.domain.errors import (
@@ -14,42 +14,35 @@ from tensortrigger_backend.domain.errors import (
     InvalidInput,
     ModelRefused,
     NotFound,
+    NotInstalled,
     Overrun,
     Unavailable,
 )
+from tensortrigger_backend.domain.example_claims import ExampleClaim
+from tensortrigger_backend.domain.listing import VersionFilter
+from tensortrigger_backend.domain.metadata import checked_tags, checked_text
 from tensortrigger_backend.domain.models import (
     DESCRIPTION_LIMIT,
-    TITLE_LIMIT,
     ModelVersion,
     Parent,
+    Reference,
     VersionState,
     checked_name,
-    name_from_title,
     parse_reference,
 )
 from tensortrigger_backend.domain.publishing import ForgeOrder, ForgeVerdict
-from tensortrigger_backend.domain.schema import VectorSchema
 from tensortrigger_backend.ports.engines import Forge
-from tensortrigger_backend.ports.storage import BlobStore, Idempotency, ModelStore, Page
+from tensortrigger_backend.ports.storage import BlobStore, Idempotency, Page
+from tensortrigger_backend.ports.versions import ModelStore
+from tensortrigger_backend.services.contents import Contents
+from tensortrigger_backend.services.drafts import Draft, checked
+from tensortrigger_backend.services.receipts import Proof, Receipts
 
+NOBODY: Final = ""
+"""Holds what waits for any process that has a forge."""
 _TRIES = 2
 """A forge that dies twice on the same upload will die on it again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What the caller wants to publish, as it came.
-
-    Attributes:
-        title: ``model_name`` of the native API.
-        name: the name to publish under; made from the title when None.
-        schema: the raw ``model_schema``; None to infer the signature.
-    """
-
-    title: object
-    name: object = None
-    description: object = ""
-    schema: object = None
+_LESS = "Publish a smaller model, or let the server take more time and memory for checking it."
 
 
 class Registry:
@@ -59,27 +52,36 @@ class Registry:
         scratch: a folder for short-lived copies.
         clock: seconds since the epoch, UTC.
         forget_loaded: told the id of each version that must not be answered for any more.
-        holder: the name of this process, which judges what it receives.
+        renamed: told owner and name of each model whose references may mean another version now.
+        forge: None where others judge.
+        holder: the name of this process, which judges what it receives; NOBODY where others do.
         dead: those of the named processes that are known not to live any more.
+        receipts: lets no version be ready that does not answer its example; None to let it be unproven.
     """
 
     def __init__(
         self,
         models: ModelStore,
         blobs: BlobStore,
-        forge: Forge,
+        contents: Contents,
+        forge: Forge | None,
         scratch: Path,
         clock: Callable[[], float],
         forget_loaded: Callable[[str], None],
+        renamed: Callable[[str, str], None],
         holder: str,
         dead: Callable[[Sequence[str]], list[str]],
+        receipts: Receipts | None = None,
     ) -> None:
+        self._receipts = receipts
         self._models = models
         self._blobs = blobs
+        self._contents = contents
         self._forge = forge
         self._scratch = scratch
         self._clock = clock
         self._forget_loaded = forget_loaded
+        self._renamed = renamed
         self._holder = holder
         self._dead = dead
 
@@ -101,56 +103,53 @@ class Registry:
             Forbidden: the key or ticket may not publish to this name.
             Conflict: the idempotency key came with another upload before.
         """
-        title = _text(draft.title, "model_name", TITLE_LIMIT)
-        description = _text(draft.description, "model_description", DESCRIPTION_LIMIT, empty=True)
-        if draft.name is not None and not isinstance(draft.name, str):
-            raise InvalidInput.of(Fault(("name",), "type", "name must be a string.", "string"))
-        name = checked_name(draft.name) if draft.name is not None else name_from_title(title)
-        principal.must_publish_to(name)
-        schema = None if draft.schema is None else VectorSchema.parse(draft.schema)
-        model_id = secrets.token_hex(16)
-        writer = self._blobs.writer(f"models/{model_id}/source")
+        wanted = checked(draft)
+        principal.must_publish_to(wanted.name)
+        claim = None if draft.example is None else ExampleClaim.parse(draft.example, wanted.schema)
+        writer = self._contents.writer()
         try:
             for chunk in content:
                 writer.write(chunk)
-            if not writer.size:
-                raise InvalidInput.of(
-                    Fault(
-                        ("model_content",),
-                        "empty",
-                        "model_content is empty.",
-                        "a Keras model file",
-                        "0 bytes",
-                    )
-                )
+            _must_hold_something(writer.size)
+            wanted.must_be(writer.sha256)
             if idempotency is not None:
-                idempotency = idempotency.bound_to(writer.sha256, description)
+                told = () if claim is None else (claim.fingerprint(),)
+                idempotency = idempotency.bound_to(writer.sha256, wanted.fingerprint(), *told)
             admit()
-            writer.commit()
-            version = ModelVersion(
-                model_id=model_id,
-                holder=self._holder,
-                owner=principal.owner,
-                name=name,
-                title=title,
-                description=description,
-                state=VersionState.RECEIVED,
-                source_key=f"models/{model_id}/source",
-                source_sha256=writer.sha256,
-                size=writer.size,
-                created=self._clock(),
-                schema=schema,
-            )
+            source = self._contents.commit(writer)
         finally:
             writer.abort()
+        version = ModelVersion(
+            model_id=secrets.token_hex(16),
+            holder=self._holder,
+            owner=principal.owner,
+            name=wanted.name,
+            title=wanted.title,
+            description=wanted.description,
+            state=VersionState.RECEIVED,
+            source_key=source.key,
+            source_sha256=source.sha256,
+            size=source.size,
+            created=source.touched,
+            schema=wanted.schema,
+            metadata=wanted.metadata,
+            wanted_alias=wanted.alias,
+            wanted_by=principal.known_as,
+            example_key=self._receipts.keep_claim(claim) if self._receipts and claim else None,
+        )
+        return self._added(version, idempotency)
+
+    def _added(self, version: ModelVersion, idempotency: Idempotency | None) -> tuple[ModelVersion, bool]:
+        """The stored version and whether it is new; bytes that nobody needs after all are freed."""
         try:
             stored = self._models.add(version, idempotency)
         except BaseException:
-            self._blobs.delete([version.source_key])
+            self._free(version)
             raise
-        if stored.model_id != model_id:
-            self._blobs.delete([version.source_key])
-        return stored, stored.model_id == model_id
+        new = stored.model_id == version.model_id
+        if not new:
+            self._free(version)
+        return stored, new
 
     def adopt(self, model_id: str, parent: ModelVersion, job_id: str, made: Path) -> ModelVersion:
         """Store what a training made of a version, for the forge to judge as it would judge an upload.
@@ -158,8 +157,7 @@ class Registry:
         Safe to repeat: the version of that id is found, whatever state it is in.
         """
         assert parent.version is not None
-        key = f"models/{model_id}/source"
-        sha256, size = self._blobs.keep(key, made)
+        source = self._contents.keep(made)
         return self._models.add(
             ModelVersion(
                 model_id=model_id,
@@ -169,10 +167,10 @@ class Registry:
                 title=parent.title,
                 description=parent.description,
                 state=VersionState.RECEIVED,
-                source_key=key,
-                source_sha256=sha256,
-                size=size,
-                created=self._clock(),
+                source_key=source.key,
+                source_sha256=source.sha256,
+                size=source.size,
+                created=source.touched,
                 schema=parent.schema,
                 parent=Parent(parent.model_id, parent.version, job_id),
             )
@@ -186,12 +184,17 @@ class Registry:
     def judge(self, model_id: str) -> ModelVersion:
         """Let the forge check, rebuild and verify an upload. Safe to repeat.
 
+        What another process has taken over meanwhile is left to that one's judgement, unless it is accepted.
+
         Raises:
+            NotInstalled: there is no forge here.
             Unavailable: the forge could not run; the upload stays as it is.
         """
         version = self._models.get(model_id, None)
         if version.state.settled:
             return version
+        if self._forge is None:
+            raise NotInstalled("This process checks no models: start a 'tt forge'.")
         order = ForgeOrder(
             version.schema.input_names if version.schema else (),
             version.schema.output_names if version.schema else (),
@@ -199,30 +202,42 @@ class Registry:
         with tempfile.TemporaryDirectory(prefix="publish-", dir=self._scratch) as folder:
             source, target = Path(folder, "source"), Path(folder, "servable")
             self._blobs.fetch(version.source_key, source)
-            verdict = self._asked(model_id, source, target, order)
-            if not verdict.accepted:
-                self._models.refuse(model_id, verdict)
+            verdict = self._asked(self._forge, model_id, source, target, order)
+            proof = Proof(verdict)
+            if verdict.accepted and self._receipts is not None:
+                proof = self._receipts.prove(version, verdict, target)
+            if not proof.verdict.accepted:
+                self._models.refuse(model_id, proof.verdict, self._holder)
                 return self._models.get(model_id, None)
-            key = f"models/{model_id}/servable"
-            sha256, _ = self._blobs.keep(key, target)
+            servable = self._contents.keep(target)
+        example_key = proof.example.key if proof.example is not None else None
+        receipt = proof.receipt.to_dict() if proof.receipt is not None else None
         try:
-            return self._models.make_ready(model_id, verdict, key, sha256)
+            ready = self._models.make_ready(
+                model_id, verdict, servable.key, servable.sha256, self._clock(), receipt, example_key
+            )
         except NotFound:
-            self._blobs.delete([key])
+            self._contents.release([servable.key, example_key], servable.touched)
             raise
+        if version.example_key != ready.example_key:
+            # The caller's words; the example that came of them is kept in their place.
+            self._contents.release([version.example_key], version.created)
+        self._renamed(ready.owner, ready.name)
+        return ready
 
-    def _asked(self, model_id: str, source: Path, target: Path, order: ForgeOrder) -> ForgeVerdict:
+    def _asked(
+        self, forge: Forge, model_id: str, source: Path, target: Path, order: ForgeOrder
+    ) -> ForgeVerdict:
+        def on_stage(stage: str) -> None:
+            self._models.advance(model_id, VersionState(stage), self._holder)
+
         for left in reversed(range(_TRIES)):
             try:
-                return self._forge.forge(
-                    source,
-                    target,
-                    order,
-                    lambda stage: self._models.advance(model_id, VersionState(stage)),
-                )
+                return forge.forge(source, target, order, on_stage)
             except Overrun as error:
                 # The next try would hold up every other upload for as long, and end the same way.
-                return ForgeVerdict(False, (Fault(("model_content",), "forge_limit", error.detail),))
+                fault = Fault(("model_content",), "forge_limit", error.detail, remedy=_LESS)
+                return ForgeVerdict(False, (fault,))
             except Unavailable:
                 if not left:
                     raise
@@ -230,13 +245,22 @@ class Registry:
 
     def refuse_unjudged(self, model_id: str, reason: str) -> None:
         """Settle an upload that the forge could not judge, for a caller who has stopped waiting."""
-        fault = Fault(("model_content",), "forge_failed", reason)
-        self._models.refuse(model_id, ForgeVerdict(False, (fault,)))
+        fault = Fault(("model_content",), "forge_failed", reason, remedy="Publish the model again.")
+        self._models.refuse(model_id, ForgeVerdict(False, (fault,)), self._holder)
 
     def forget(self, model_id: str) -> None:
         """Leave nothing of an upload. Safe to repeat."""
-        self._blobs.delete([f"models/{model_id}/source", f"models/{model_id}/servable"])
-        self._models.discard(model_id)
+        try:
+            version = self._models.get(model_id, None)
+        except NotFound:
+            return
+        self._models.discard(model_id, self._clock())
+        self._free(version)
+
+    def _free(self, version: ModelVersion) -> None:
+        self._contents.release(
+            [version.source_key, version.servable_key, version.example_key], version.created
+        )
 
     def peek(self, model_id: str) -> ModelVersion:
         """An upload that this process has just received, as it stands now. Raises NotFound."""
@@ -248,9 +272,10 @@ class Registry:
         return self._models.get(model_id, principal.owner)
 
     def find_by_name(self, principal: Principal, name: str, version: int | None = None) -> ModelVersion:
-        """A version by name and number, or the latest ready one. Raises NotFound."""
+        """What ``name``, ``name@alias`` or a name and a number mean now. Raises NotFound."""
         principal.must(Scope.READ)
-        return self._models.by_name(principal.owner, checked_name(name), version)
+        reference = parse_reference(name) if version is None else Reference(checked_name(name), version)
+        return self._models.named(principal.owner, reference)
 
     def resolve(self, owner: str, model_id: str | None, reference: str | None) -> ModelVersion:
         """The version that a body names by ``model_id`` or by ``model``.
@@ -265,7 +290,7 @@ class Registry:
                 Fault(
                     ("model_id",),
                     "model_reference",
-                    "Name the model either by 'model_id' or by 'model' (name or name/version).",
+                    "Name the model either by 'model_id' or by 'model' (name, name@alias or name/version).",
                     "one of model_id, model",
                     "both" if model_id is not None else "neither",
                 )
@@ -273,7 +298,7 @@ class Registry:
         if model_id is not None:
             version = self._models.get(model_id, owner)
         else:
-            version = self._models.by_name(owner, *parse_reference(reference or ""))
+            version = self._models.named(owner, parse_reference(reference or ""))
         if version.state is VersionState.REFUSED:
             raise ModelRefused(f"Model {version.model_id!r} was refused: see GET /models/{version.model_id}.")
         if version.state is not VersionState.READY:
@@ -281,46 +306,82 @@ class Registry:
         return version
 
     def page(
-        self, principal: Principal, name: str | None, state: str | None, limit: int, cursor: str | None
+        self, principal: Principal, wanted: VersionFilter, limit: int, cursor: str | None
     ) -> Page[ModelVersion]:
         """A page of the caller's versions, newest first."""
         principal.must(Scope.READ)
-        wanted = None
-        if state is not None:
-            if state not in set(VersionState):
-                raise InvalidInput.of(
-                    Fault(("state",), "state", f"There is no state {state[:40]!r}.", ", ".join(VersionState))
-                )
-            wanted = VersionState(state)
-        return self._models.page(principal.owner, name, wanted, limit, cursor)
+        return self._models.page(principal.owner, wanted, limit, cursor)
 
-    def remove(self, principal: Principal, model_id: str) -> None:
-        """Remove a version; jobs that are running on it still finish. Raises NotFound."""
+    def amend(self, principal: Principal, model_id: str, description: object, tags: object) -> ModelVersion:
+        """Replace the description or the tags of a version; None leaves them.
+
+        Raises:
+            NotFound: there is none.
+            InvalidInput: naming the member.
+        """
+        version = self._models.get(model_id, principal.owner)
+        principal.must_publish_to(version.name)
+        text = (
+            None if description is None else checked_text(description, "description", DESCRIPTION_LIMIT, True)
+        )
+        return self._models.amend(
+            model_id, principal.owner, text, None if tags is None else checked_tags(tags)
+        )
+
+    def remove(self, principal: Principal, model_id: str, force: bool = False) -> None:
+        """Remove a version; jobs that are running on it still finish.
+
+        Args:
+            force: take the aliases that point to it away too.
+
+        Raises:
+            NotFound: there is none.
+            Conflict: an alias points to it.
+        """
         principal.must(Scope.PUBLISH)
-        self._models.remove(model_id, principal.owner, self._clock())
+        version = self._models.remove(model_id, principal.owner, self._clock(), force, principal.known_as)
         self._forget_loaded(model_id)
+        self._renamed(version.owner, version.name)
 
     def purge(self) -> int:
         """Free what removed versions still hold, once no unfinished job needs them. How many."""
-        removed = self._models.removed_unused()
-        for version in removed:
-            self.forget(version.model_id)
-        return len(removed)
+        cleared = self._models.clear_removed()
+        for version in cleared:
+            self._free(version)
+        return len(cleared)
 
     def left_behind(self) -> list[str]:
-        """Ids of uploads that a process accepted and did not live to judge, oldest first."""
+        """Ids of uploads that nobody has taken, or whose process did not live to judge them, oldest first."""
         unsettled = self._models.unsettled()
-        dead = self._dead(sorted({version.holder for version in unsettled}))
-        return [version.model_id for version in unsettled if version.holder in dead]
+        holders = {version.holder for version in unsettled} - {NOBODY, self._holder}
+        free = {NOBODY, *(self._dead(sorted(holders)) if holders else ())}
+        return [version.model_id for version in unsettled if version.holder in free]
+
+    def held(self) -> list[str]:
+        """Ids of uploads that this process has taken and that are not settled, oldest first."""
+        return [version.model_id for version in self._models.unsettled() if version.holder == self._holder]
+
+    def waiting(self) -> int:
+        """How many uploads are not settled yet."""
+        return len(self._models.unsettled())
+
+    def take_over(self, model_id: str) -> bool:
+        """Make an upload that was left behind this process's own; True for one of those that want it."""
+        try:
+            holder = self._models.get(model_id, None).holder
+        except NotFound:
+            return False
+        if holder != NOBODY and not self._dead([holder]):
+            return False
+        return self._models.take(model_id, holder, self._holder)
+
+    def hand_back(self, model_id: str) -> None:
+        """Leave an upload to whoever comes next."""
+        self._models.take(model_id, self._holder, NOBODY)
 
 
-def _text(value: object, field: str, limit: int, empty: bool = False) -> str:
-    if not isinstance(value, str) or (not value.strip() and not empty) or len(value) > limit:
-        got = f"{len(value)} characters" if isinstance(value, str) else type(value).__name__
-        least = 0 if empty else 1
+def _must_hold_something(size: int) -> None:
+    if not size:
         raise InvalidInput.of(
-            Fault(
-                (field,), "text", f"{field} must be a string of {least} to {limit} characters.", "string", got
-            )
+            Fault(("model_content",), "empty", "model_content is empty.", "a Keras model file", "0 bytes")
         )
-    return value

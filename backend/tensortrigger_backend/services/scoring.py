@@ -1,98 +1,51 @@
-"""CSV jobs as their owners see them: take an upload, tell how far it is, hand out results and rejects."""
+"""Scoring jobs as their owners see them: take an upload or an order for one, tell how far it is, hand out results."""
 
 from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Final
 
 from tensortrigger_backend.domain.access import Principal, Scope
-from tensortrigger_backend.domain.csv_rows import CsvSplitter
-from tensortrigger_backend.domain.errors import (
-    Fault,
-    InvalidInput,
-    InvalidJobState,
-    NotFound,
-    PayloadTooLarge,
-)
-from tensortrigger_backend.domain.jobs import Job, JobKind, JobState, Reject, Slice
+from tensortrigger_backend.domain.errors import Fault, InvalidInput, NotFound, Unavailable
+from tensortrigger_backend.domain.job_options import JobOptions, RowFormat
+from tensortrigger_backend.domain.jobs import DEFAULT_PRIORITY, INTAKE, Job, JobKind, JobState, Reject, Slice
 from tensortrigger_backend.domain.models import ModelVersion
-from tensortrigger_backend.ports.jobs import JobStore, PartFormat
+from tensortrigger_backend.domain.upload_format import MAGIC_BYTES, media_type_of
+from tensortrigger_backend.ports.jobs import JobStore
+from tensortrigger_backend.ports.parts import PartFormat
+from tensortrigger_backend.ports.rows import CutSize
+from tensortrigger_backend.ports.sources import Sources
 from tensortrigger_backend.ports.storage import BlobStore, Idempotency, Page
+from tensortrigger_backend.services.intake import Formats, Intake, check_options, wanted_of
 from tensortrigger_backend.services.registry import Registry
+from tensortrigger_backend.services.remote_intake import waiting_key
+from tensortrigger_backend.services.results import ROW, Results, ScoredPart, Span
+from tensortrigger_backend.services.steps import Step, keep_going
 
-OUTPUT_BYTES: Final = 32 << 20
-"""Outputs of one partition, roughly."""
+UPLOAD_SECONDS: Final = 3600.0
+"""How long a URL takes an upload."""
 
 
 @dataclass(frozen=True, slots=True)
-class CsvLimits:
-    """Where an upload is cut, and how large it may be."""
+class Upload:
+    """Leave to put rows at a URL, for a job that names ``upload_id`` afterwards."""
 
-    slice_rows: int
-    slice_bytes: int
-    upload_bytes: int
-
-
-class CsvIntake:
-    """One upload on its way to storage, cut into slices as it comes in.
-
-    Nothing of it is kept unless ``Scoring.submit`` takes it over.
-    """
-
-    def __init__(self, blobs: BlobStore, owner: str, version: ModelVersion, limits: CsvLimits) -> None:
-        schema = version.resolved_schema
-        if schema is None:
-            raise InvalidInput.of(
-                Fault(
-                    ("model",),
-                    "takes_tensors",
-                    "A CSV is scored by models that take one vector; this one takes other tensors.",
-                    "a model with one input of shape (batch, n)",
-                )
-            )
-        self.owner = owner
-        self.version = version
-        self.job_id = secrets.token_hex(16)
-        self.key = f"jobs/{self.job_id}/upload"
-        self.slices: list[Slice] = []
-        # A partition's outputs are held in memory whole, so a wide model gets partitions of fewer rows.
-        rows = max(1, min(limits.slice_rows, OUTPUT_BYTES // (8 * _output_width(version))))
-        self.splitter = CsvSplitter(schema.input_names, rows, limits.slice_bytes)
-        self._limit = limits.upload_bytes
-        self.writer = blobs.writer(self.key)
-
-    def feed(self, data: bytes) -> None:
-        """The next block of the file.
-
-        Raises:
-            InvalidInput: the file is not a CSV with the columns of the model.
-            PayloadTooLarge: it is over the limit.
-        """
-        if self.writer.size + len(data) > self._limit:
-            raise PayloadTooLarge(f"The CSV is over the limit of {self._limit} bytes.")
-        self.slices.extend(self.splitter.feed(data))
-        self.writer.write(data)
-
-    def finish(self) -> None:
-        """The file has ended. Raises InvalidInput as ``feed``."""
-        self.slices.extend(self.splitter.finish())
-
-    def abort(self) -> None:
-        """Keep nothing. Safe to repeat."""
-        self.writer.abort()
+    upload_id: str
+    url: str
+    expires: float
 
 
 class Scoring:
     """The jobs of their owners.
 
     Args:
+        sources: from which jobs may read; None where none are configured.
         told: called after a job was stored, so that the relay need not be waited for.
+        check_webhook: raises InvalidInput for an address that may not be told of a job's end.
+        at: called at each step of the protocol.
     """
 
     def __init__(
@@ -100,65 +53,131 @@ class Scoring:
         registry: Registry,
         jobs: JobStore,
         blobs: BlobStore,
+        formats: Formats,
         parts: PartFormat,
-        limits: CsvLimits,
+        size: CutSize,
         clock: Callable[[], float],
         told: Callable[[], None],
+        sources: Sources | None = None,
+        check_webhook: Callable[[str], object] = lambda _url: None,
+        at: Callable[[Step], None] = keep_going,
     ) -> None:
         self._registry = registry
         self._jobs = jobs
         self._blobs = blobs
-        self._parts = parts
-        self._limits = limits
+        self._formats = formats
+        self._size = size
         self._clock = clock
         self._told = told
+        self._sources = sources
+        self._check_webhook = check_webhook
+        self._at = at
+        self._results = Results(jobs, blobs, parts)
 
-    def intake(self, principal: Principal, model_id: str | None, reference: str | None) -> CsvIntake:
-        """Open an upload for the named model.
+    def intake(
+        self,
+        principal: Principal,
+        model_id: str | None,
+        reference: str | None,
+        options: JobOptions | None = None,
+        row_format: RowFormat | None = None,
+    ) -> Intake:
+        """Open an upload for the named model; ``submit`` makes it a job.
+
+        Args:
+            row_format: None where the first bytes tell, or else it is a CSV.
 
         Raises:
             Forbidden, NotFound, Unavailable, InvalidInput: it cannot be scored.
         """
-        principal.must(Scope.JOBS)
-        version = self._registry.resolve(principal.owner, model_id, reference)
-        return CsvIntake(self._blobs, principal.owner, version, self._limits)
+        options = options or JobOptions()
+        version = self._version(principal, model_id, reference, options)
+        key = f"jobs/{secrets.token_hex(16)}/upload"
+        return Intake(self._blobs, self._formats, key, version, options, self._size, row_format)
 
-    def submit(self, intake: CsvIntake, idempotency: Idempotency | None = None) -> tuple[Job, bool]:
+    def submit(
+        self, intake: Intake, idempotency: Idempotency | None = None, priority: int = DEFAULT_PRIORITY
+    ) -> tuple[Job, bool]:
         """Make the upload a job, all of it in one transaction; whether it is new.
 
         Raises:
             Conflict: the idempotency key was used for another upload.
         """
-        intake.writer.commit()
-        now = self._clock()
-        job = Job(
-            job_id=intake.job_id,
-            owner=intake.owner,
-            model_id=intake.version.model_id,
-            state=JobState.QUEUED,
+        self._at(Step.UPLOAD_STORED)
+        job_id = intake.key.split("/")[1]
+        job = replace(
+            self._job(job_id, intake.version, intake.options, priority),
             upload_key=intake.key,
             upload_size=intake.writer.size,
             columns=intake.splitter.columns,
             rows_total=intake.splitter.rows,
-            created=now,
-            last_updated=now,
-            output_columns=_output_columns(intake.version),
-            named_outputs=bool(intake.version.schema and intake.version.schema.outputs),
-            model_name=intake.version.name,
-            model_version=intake.version.version,
         )
         if idempotency is not None:
             idempotency = idempotency.bound_to(intake.writer.sha256)
         try:
             stored = self._jobs.add(job, intake.slices, idempotency)
-        except BaseException:
-            self._blobs.delete([intake.key])
+        except Unavailable:
+            # The job may have been written all the same; an upload without a job is found as such later.
+            intake.keep()
             raise
         if stored.job_id != job.job_id:
-            self._blobs.delete([intake.key])
             return stored, False
+        intake.keep()
+        self._at(Step.JOB_WRITTEN)
         self._told()
+        self._at(Step.TOLD)
         return stored, True
+
+    def fetch(
+        self,
+        principal: Principal,
+        model_id: str | None,
+        reference: str | None,
+        options: JobOptions,
+        idempotency: Idempotency | None = None,
+        priority: int = DEFAULT_PRIORITY,
+    ) -> tuple[Job, bool]:
+        """Make a job of rows that a worker fetches from ``options.source``; whether it is new.
+
+        Raises:
+            NotFound: there is no such source, or nothing was uploaded.
+            InvalidInput: the model takes no rows, or the options contradict each other.
+        """
+        version = self._version(principal, model_id, reference, options)
+        check_options(options.row_format, options)
+        assert options.source is not None
+        if options.source.name is None:
+            with self._blobs.open(options.source.key):
+                pass
+        elif options.source.name not in self.sources(principal):
+            raise NotFound(f"There is no source {options.source.name[:80]!r}: GET /jobs/sources lists them.")
+        job = self._job(secrets.token_hex(16), version, options, priority)
+        stored = self._jobs.add(job, [Slice(INTAKE, 0, 0, 0, 0, 1)], idempotency)
+        if stored.job_id != job.job_id:
+            return stored, False
+        self._at(Step.JOB_WRITTEN)
+        self._told()
+        self._at(Step.TOLD)
+        return stored, True
+
+    def sources(self, principal: Principal) -> list[str]:
+        """Names of the configured sources."""
+        principal.must(Scope.JOBS)
+        return [] if self._sources is None else self._sources.names()
+
+    def invite(self, principal: Principal) -> Upload:
+        """Leave to upload rows past this server, straight to the storage.
+
+        Raises:
+            InvalidInput: the storage takes no uploads by URL.
+        """
+        principal.must(Scope.JOBS)
+        upload_id = secrets.token_hex(16)
+        url = self._blobs.presign(waiting_key(principal.owner, upload_id), UPLOAD_SECONDS)
+        if url is None:
+            message = "The storage of this server takes no uploads by URL: stream the rows to POST /jobs."
+            raise InvalidInput.of(Fault(("upload",), "no_presigned_uploads", message))
+        return Upload(upload_id, url, self._clock() + UPLOAD_SECONDS)
 
     def find(self, principal: Principal, job_id: str) -> Job:
         """One job. Raises NotFound."""
@@ -190,12 +209,14 @@ class Scoring:
         return job
 
     def upload(self, principal: Principal, job_id: str) -> BinaryIO:
-        """The uploaded bytes; the caller closes the stream.
+        """The rows as they are stored: unpacked, and in UTF-8; the caller closes the stream.
 
         Raises:
-            NotFound: there is no such job, or it is a training that has ended.
+            NotFound: there is no such job, its rows were not fetched yet, or it is a training that has ended.
         """
         job = self.find(principal, job_id)
+        if not job.upload_key:
+            raise NotFound("The rows of this job were not fetched yet.")
         try:
             return self._blobs.open(job.upload_key)
         except NotFound:
@@ -203,77 +224,61 @@ class Scoring:
                 raise
             raise NotFound("The points of a training are kept only until it has ended.") from None
 
-    def results(self, principal: Principal, job_id: str) -> Iterator[ScoredPart]:
-        """Scored rows in row order, part by part.
-
-        Raises:
-            InvalidJobState: the job has not succeeded, or is a training.
-        """
-        job = self.find(principal, job_id)
+    def media_type(self, job: Job) -> str:
+        """Of what ``upload`` gives."""
         if job.kind is JobKind.TRAIN:
-            raise InvalidJobState(
-                f"This job is a training, which has no results: its metrics are at /jobs/{job_id}/metrics."
-            )
-        if job.state is not JobState.SUCCEEDED:
-            raise InvalidJobState(
-                f"Invalid job state: results are there once it succeeded, this one {_is(job)}."
-            )
-        return self._scored(job)
+            return "application/zip"
+        beginning = b""
+        if job.options.row_format is RowFormat.ARROW:
+            beginning = self._blobs.read(job.upload_key, 0, MAGIC_BYTES)
+        return media_type_of(job.options.row_format, beginning)
+
+    def results(self, principal: Principal, job_id: str, span: Span | None = None) -> Iterator[ScoredPart]:
+        """Scored rows in row order, part by part. Raises InvalidJobState as ``Results.scored``."""
+        return self._results.scored(self.find(principal, job_id), span or Span())
+
+    def results_file(self, principal: Principal, job_id: str, span: Span | None = None) -> Iterator[bytes]:
+        """They as one Parquet file. Raises as ``results``."""
+        return self._results.parquet(self.find(principal, job_id), span or Span())
 
     def rejects(self, principal: Principal, job_id: str, limit: int, cursor: str | None) -> Page[Reject]:
-        """Rows that could not be scored, in row order, of the partitions that are done so far.
+        """Rows that could not be scored; see ``Results.rejects``."""
+        return self._results.rejects(self.find(principal, job_id), limit, cursor)
 
-        Raises:
-            InvalidInput: a bad cursor.
-        """
-        self.find(principal, job_id)
-        if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-            raise InvalidInput.of(
-                Fault(
-                    ("cursor",),
-                    "cursor",
-                    "This is no cursor: pass next_cursor of the page before, unchanged.",
-                )
-            )
-        after = int(cursor) if cursor is not None else -1
-        found: list[Reject] = []
-        for slice_, part in self._jobs.parts(job_id):
-            if part.rejects_key is None or slice_.first_row + slice_.rows - 1 <= after:
-                continue
-            rejects = self._parts.decode_rejects(self._blobs.read(part.rejects_key))
-            found += [reject for reject in rejects if reject.row > after]
-            if len(found) > limit:
-                return Page(tuple(found[:limit]), str(found[limit - 1].row))
-        return Page(tuple(found), None)
+    def all_rejects(self, principal: Principal, job_id: str) -> Iterator[list[Reject]]:
+        """All of them, partition by partition."""
+        return self._results.all_rejects(self.find(principal, job_id))
 
-    def _scored(self, job: Job) -> Iterator[ScoredPart]:
-        for slice_, part in self._jobs.parts(job.job_id):
-            rows, outputs = self._parts.decode(self._blobs.read(part.results_key))
-            yield ScoredPart(slice_, rows, outputs, job)
+    def _version(
+        self, principal: Principal, model_id: str | None, reference: str | None, options: JobOptions
+    ) -> ModelVersion:
+        principal.must(Scope.JOBS)
+        if options.webhook is not None:
+            self._check_webhook(options.webhook)
+        version = self._registry.resolve(principal.owner, model_id, reference)
+        wanted_of(version, options)
+        return version
 
-
-@dataclass(frozen=True, slots=True)
-class ScoredPart:
-    """Scored rows of one slice.
-
-    Attributes:
-        rows: shape (n,): data rows of the job, ascending.
-        outputs: each output by name, n rows each.
-    """
-
-    slice: Slice
-    rows: npt.NDArray[np.int64]
-    outputs: Mapping[str, npt.NDArray[Any]]
-    job: Job
-
-    def columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Flat columns by name, in the model's order."""
-        flat = {}
-        for name, values in self.outputs.items():
-            matrix = values.reshape(len(self.rows), math.prod(values.shape[1:]))
-            for place, column in enumerate(self.job.output_columns[name]):
-                flat[column] = matrix[:, place]
-        return flat
+    def _job(self, job_id: str, version: ModelVersion, options: JobOptions, priority: int) -> Job:
+        now = self._clock()
+        return Job(
+            job_id=job_id,
+            owner=version.owner,
+            model_id=version.model_id,
+            state=JobState.QUEUED,
+            upload_key="",
+            upload_size=0,
+            columns=(),
+            rows_total=0,
+            created=now,
+            last_updated=now,
+            output_columns=_output_columns(version),
+            named_outputs=bool(version.schema and version.schema.outputs),
+            model_name=version.name,
+            model_version=version.version,
+            priority=priority,
+            options=options,
+        )
 
 
 def _output_columns(version: ModelVersion) -> dict[str, list[str]]:
@@ -282,7 +287,7 @@ def _output_columns(version: ModelVersion) -> dict[str, list[str]]:
     No name stands twice, and none is ``row``, which is the first column of every result.
     """
     assert version.signature is not None
-    taken = {"row"}
+    taken = {ROW}
     columns = {}
     for spec in version.signature.outputs:
         width = math.prod(max(length, 1) for length in spec.shape[1:])
@@ -299,16 +304,3 @@ def _output_columns(version: ModelVersion) -> dict[str, list[str]]:
             names[place] = name
         columns[spec.name] = names
     return columns
-
-
-def _output_width(version: ModelVersion) -> int:
-    """Numbers that the model answers for one row."""
-    assert version.signature is not None
-    shapes = [spec.shape[1:] for spec in version.signature.outputs]
-    return sum(math.prod(max(length, 1) for length in shape) for shape in shapes)
-
-
-def _is(job: Job) -> str:
-    return {"queued": "is queued", "running": "is running"}.get(str(job.state), f"has {job.state}").replace(
-        "has cancelled", "was cancelled"
-    )

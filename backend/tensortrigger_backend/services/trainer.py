@@ -27,14 +27,15 @@ from tensortrigger_backend.domain.models import ModelVersion, VersionState
 from tensortrigger_backend.domain.runs import RunState
 from tensortrigger_backend.domain.training_jobs import TrainingOrder
 from tensortrigger_backend.ports.jobs import JobStore
-from tensortrigger_backend.ports.storage import BlobStore, ModelStore
+from tensortrigger_backend.ports.storage import BlobStore
 from tensortrigger_backend.ports.training import Trainer, TrainingSession, TrainingStore
-from tensortrigger_backend.services.publishing import PublishLine
+from tensortrigger_backend.ports.versions import ModelStore
+from tensortrigger_backend.services.heartbeat import Heartbeat, LostClaim
+from tensortrigger_backend.services.publishing import Line
 from tensortrigger_backend.services.registry import Registry
 from tensortrigger_backend.services.runs import Runs
 from tensortrigger_backend.services.training import files_of, open_run
 from tensortrigger_backend.services.training_follower import Follower
-from tensortrigger_backend.services.worker import Heartbeat, LostClaim
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +68,7 @@ class TrainingWorker:
         runs: Runs,
         blobs: BlobStore,
         registry: Registry,
-        publish_line: PublishLine,
+        publish_line: Line,
         trainer: Trainer,
         scratch: Path,
         clock: Callable[[], float],

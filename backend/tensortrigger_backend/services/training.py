@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,8 @@ from tensortrigger_backend.domain.errors import Unavailable
 from tensortrigger_backend.domain.jobs import Job, JobKind, JobState, Slice
 from tensortrigger_backend.domain.models import ModelVersion
 from tensortrigger_backend.domain.runs import RunState
-from tensortrigger_backend.domain.training import TrainingFacts, choose
+from tensortrigger_backend.domain.tensors import Signature
+from tensortrigger_backend.domain.training import Choice, TrainingFacts, choose
 from tensortrigger_backend.domain.training_jobs import TrainingOrder
 from tensortrigger_backend.domain.training_options import TrainingOptions
 from tensortrigger_backend.domain.training_points import points_of
@@ -25,6 +27,16 @@ from tensortrigger_backend.services.runs import Runs
 
 MAX_QUEUED: Final = 100
 """Trainings of one owner that may wait; the points of each lie on disk meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTraining:
+    """A version, and how it is to be trained."""
+
+    version: ModelVersion
+    signature: Signature
+    options: TrainingOptions
+    choice: Choice
 
 
 class Training:
@@ -80,6 +92,21 @@ class Training:
             NotFound, Unavailable: as ``Registry.resolve``.
             Conflict: the idempotency key was used for another request.
         """
+        asked = self.asked(principal, model_id, reference, body)
+        version, signature = asked.version, asked.signature
+        points = points_of(body, signature, version.schema, version.resolved_schema, asked.choice)
+        data = self._points.encode(points)
+
+        def store(key: str) -> int:
+            self._blobs.put(key, data)
+            return len(data)
+
+        return self.order(asked, points.count, points.indexed, store, idempotency)
+
+    def asked(
+        self, principal: Principal, model_id: str | None, reference: str | None, body: Mapping[str, Any]
+    ) -> AskedTraining:
+        """What a request asks for, before its points are looked at. Raises as ``submit``."""
         principal.must(Scope.JOBS)
         self._trainer.must_be_installed()
         options = TrainingOptions.parse(body)
@@ -89,39 +116,55 @@ class Training:
         if len(waiting.items) >= MAX_QUEUED:
             raise Unavailable(f"{MAX_QUEUED} of your trainings wait already.", retry_after=60.0)
         assert version.signature is not None
-        choice = choose(options, self._facts(version), version.signature)
-        points = points_of(body, version.signature, version.schema, version.resolved_schema, choice)
-        plan = choice.planned(
-            options, version.signature, points.count, points.indexed, seed=secrets.randbits(31)
+        return AskedTraining(
+            version, version.signature, options, choose(options, self._facts(version), version.signature)
         )
-        title = options.title or f"{version.name}/{version.version}: {plan.epochs} epochs"
-        order = TrainingOrder(plan, title, new_model_id=secrets.token_hex(16))
-        return self._stored(version, order, self._points.encode(points), idempotency)
 
-    def _stored(
-        self, version: ModelVersion, order: TrainingOrder, data: bytes, idempotency: Idempotency | None
+    def order(
+        self,
+        asked: AskedTraining,
+        count: int,
+        indexed: Sequence[bool],
+        store: Callable[[str], int],
+        idempotency: Idempotency | None = None,
+        rows_skipped: int = 0,
     ) -> tuple[Job, bool]:
+        """Make a training of what was asked for and its points; whether it is new.
+
+        Args:
+            count: how many points.
+            indexed: for each output, whether its labels are class indices.
+            store: writes the points to a blob of the given key; its size.
+
+        Raises:
+            InvalidInput: the points are too few for what was asked.
+            Conflict: the idempotency key was used for another request.
+        """
+        version = asked.version
+        plan = asked.choice.planned(asked.options, asked.signature, count, indexed, seed=secrets.randbits(31))
+        title = asked.options.title or f"{version.name}/{version.version}: {plan.epochs} epochs"
+        order = TrainingOrder(plan, title, secrets.token_hex(16), rows_skipped)
         now, job_id = self._clock(), secrets.token_hex(16)
         key = f"{files_of(job_id)}/points"
-        self._blobs.put(key, data)
-        job = Job(
-            job_id=job_id,
-            owner=version.owner,
-            model_id=version.model_id,
-            state=JobState.QUEUED,
-            upload_key=key,
-            upload_size=len(data),
-            columns=(),
-            rows_total=order.plan.points,
-            created=now,
-            last_updated=now,
-            kind=JobKind.TRAIN,
-            model_name=version.name,
-            model_version=version.version,
-            training=order.to_dict(),
-        )
         try:
-            stored = self._jobs.add(job, [Slice(0, 0, len(data), 0, order.plan.points, 1)], idempotency)
+            size = store(key)
+            job = Job(
+                job_id=job_id,
+                owner=version.owner,
+                model_id=version.model_id,
+                state=JobState.QUEUED,
+                upload_key=key,
+                upload_size=size,
+                columns=(),
+                rows_total=count,
+                created=now,
+                last_updated=now,
+                kind=JobKind.TRAIN,
+                model_name=version.name,
+                model_version=version.version,
+                training=order.to_dict(),
+            )
+            stored = self._jobs.add(job, [Slice(0, 0, size, 0, count, 1)], idempotency)
         except BaseException:
             self._blobs.delete([key])
             raise

@@ -16,9 +16,9 @@ from tensortrigger_backend.domain.training_jobs import Trained
 from tensortrigger_backend.ports.storage import BlobStore
 from tensortrigger_backend.ports.training import Saved, Told, TrainingSession, TrainingStore
 from tensortrigger_backend.ports.training import Trained as ModelMade
+from tensortrigger_backend.services.heartbeat import Heartbeat, LostClaim
 from tensortrigger_backend.services.runs import Runs
 from tensortrigger_backend.services.training import files_of
-from tensortrigger_backend.services.worker import Heartbeat, LostClaim
 
 EPOCH_SECONDS: Final = 0.25
 """Between two updates of the job for epochs that ended, at least: as often as its watchers are told."""

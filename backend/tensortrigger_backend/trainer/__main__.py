@@ -44,7 +44,7 @@ class Session:
 
         from tensortrigger_backend.adapters.points_file import read_points
         from tensortrigger_backend.domain.training import TrainingPlan
-        from tensortrigger_backend.forge.canonical import rebuild
+        from tensortrigger_backend.forge.keras.canonical import rebuild
         from tensortrigger_backend.trainer.loop import Diverged, Listener, Training
 
         home, plan = Path(order["home"]), TrainingPlan.from_dict(order["plan"])

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tensortrigger_backend.domain.training import TrainingPlan
-from tensortrigger_backend.forge.signatures import structured
+from tensortrigger_backend.forge.keras.signatures import structured
 from tensortrigger_backend.trainer.checkpoint import all_finite, load_checkpoint, save_checkpoint
 from tensortrigger_backend.trainer.compilation import as_answered, compile_model
 

@@ -10,7 +10,16 @@ import { Failure, asFailure } from '../failure';
 import { ModelDetails, versionName } from '../panel/groups';
 import { bytes } from '../panel/amounts';
 import { CsvPreview } from '../shapes';
-import { Mapping, doubled, fieldsOf, fitting, missing, shared, suggested } from './mapping';
+import {
+  Mapping,
+  doubled,
+  fieldsOf,
+  fitting,
+  missing,
+  offered,
+  shared,
+  suggested
+} from './mapping';
 import { nameOf } from './telling';
 
 /** What was chosen: a version by its name, and a column a field. */
@@ -99,7 +108,9 @@ function Form(props: IFormProps): JSX.Element {
   }, [backend, path]);
 
   const chosen = picked || (models && preview && fitting(models, preview.columns)?.model_id) || '';
-  const model = models?.find(one => one.model_id === chosen) ?? null;
+  const options = offered(models ?? []);
+  const option = options.find(one => one.key === chosen) ?? null;
+  const model = option?.model ?? null;
   const fields = model ? fieldsOf(model) : null;
   const mapping = mappings[chosen] ?? (fields && preview ? suggested(fields, preview.columns) : {});
   const lacking = fields ? missing(fields, mapping) : [];
@@ -124,7 +135,7 @@ function Form(props: IFormProps): JSX.Element {
     reason = trans.__('Chosen for more than one input: %1.', twice.join(', '));
   }
   const choice: Choice | null =
-    reason === '' && model ? { model: versionName(model), columns: mapping } : null;
+    reason === '' && option ? { model: option.reference, columns: mapping } : null;
   React.useEffect(() => {
     props.onChoice(choice, reason);
   });
@@ -142,11 +153,11 @@ function Form(props: IFormProps): JSX.Element {
         value={chosen}
         onChange={event => setPicked(event.target.value)}
       >
-        {(models ?? []).map(one => (
-          <option key={one.model_id} value={one.model_id}>
+        {options.map(({ key, reference, model: one }) => (
+          <option key={key} value={key}>
             {one.model_name && one.model_name !== one.name
-              ? `${versionName(one)} (${one.model_name})`
-              : versionName(one)}
+              ? `${reference} (${one.model_name})`
+              : reference}
           </option>
         ))}
       </HTMLSelect>

@@ -54,6 +54,19 @@ export function fitting<T extends Pick<Model, 'model_schema'>>(
   return whole ?? takers[0] ?? models[0];
 }
 
+/** What a file can be scored with: each version by its number, then by what means it. */
+export function offered<T extends Pick<Model, 'model_id' | 'name' | 'version' | 'aliases'>>(
+  models: readonly T[]
+): { key: string; reference: string; model: T }[] {
+  return models.flatMap(model => [
+    { key: model.model_id, reference: `${model.name}/${model.version ?? ''}`, model },
+    ...(model.aliases ?? []).map(alias => {
+      const reference = `${model.name}@${alias}`;
+      return { key: reference, reference, model };
+    })
+  ]);
+}
+
 /** Fields that have no column. */
 export function missing(fields: readonly string[], mapping: Mapping): string[] {
   return fields.filter(field => !mapping[field]);

@@ -60,6 +60,8 @@ export interface PublishRequest {
   description?: string;
   schema?: ModelSchema;
   example?: string;
+  alias?: string;
+  tags?: { [key: string]: string };
   ticket?: string;
   url?: string;
   when: When;
@@ -104,5 +106,7 @@ export interface Progress {
   command: string | null;
   /** What else is worth knowing, as the names that were kept from the version before. */
   remark?: string | null;
+  /** Bytes of a large file that have arrived. */
+  uploaded?: { done: number; total: number } | null;
   seconds: number;
 }

@@ -69,6 +69,13 @@ export class Catalogue {
     await this.poll.tick.catch(() => undefined);
   }
 
+  /** Ask again, also for one version that may stand on an older page. */
+  async refreshWith(modelId: string): Promise<ModelDetails> {
+    const [model] = await Promise.all([this.asked(modelId), this.refresh()]);
+    this.pages.replace(model);
+    return model;
+  }
+
   /** The next page of older versions. */
   older(): Promise<void> {
     return this.pages.next();
@@ -80,14 +87,20 @@ export class Catalogue {
     if (known) {
       return known;
     }
-    const path = `models/${encodeURIComponent(modelId)}`;
-    return (await this.backend.ask<{ model: ModelDetails }>('GET', path)).model;
+    return this.asked(modelId);
   }
 
-  async remove(modelId: string): Promise<void> {
-    await this.backend.ask('DELETE', `models/${encodeURIComponent(modelId)}`);
+  /** @param force whether aliases that mean it are removed too. */
+  async remove(modelId: string, force = false): Promise<void> {
+    const path = `models/${encodeURIComponent(modelId)}${force ? '?force=true' : ''}`;
+    await this.backend.ask('DELETE', path);
     this.pages.forget(modelId);
     void this.refresh();
+  }
+
+  private async asked(modelId: string): Promise<ModelDetails> {
+    const path = `models/${encodeURIComponent(modelId)}`;
+    return (await this.backend.ask<{ model: ModelDetails }>('GET', path)).model;
   }
 
   private async ask(): Promise<void> {

@@ -1,11 +1,18 @@
 /** The form that tries a model: its fields from the schema, and the request from what was typed. */
 
-import { Model, TensorSpec } from '../shapes';
+import { categoryNames, VarType, varTypeOf } from '../publish/rules';
+import { FieldEntry, Model, TensorSpec } from '../shapes';
 import { Words } from './words';
+
+export type FieldKind = 'integer' | 'number' | 'boolean' | 'category';
 
 export interface Field {
   name: string;
-  integer: boolean;
+  kind: FieldKind;
+  /** Whether it may be left empty. */
+  nullable: boolean;
+  /** The texts that a category may be; empty where any text may be typed. */
+  options: readonly string[];
 }
 
 /** Fields in a row of inputs, or JSON where the model takes tensors or very many numbers. */
@@ -24,11 +31,11 @@ export function formOf(model: Pick<Model, 'model_schema' | 'signature'>): Form {
   if (inputs) {
     const fields = Object.entries(inputs)
       .sort(([, a], [, b]) => a.index - b.index)
-      .map(([name, entry]) => ({ name, integer: entry.var_type.toUpperCase() === 'INT' }));
+      .map(([name, entry]) => fieldOf(name, entry));
     if (fields.length <= MOST_FIELDS) {
       return { kind: 'fields', fields };
     }
-    const zeros = Object.fromEntries(fields.map(field => [field.name, 0]));
+    const zeros = Object.fromEntries(fields.map(field => [field.name, example(field)]));
     return { kind: 'json', member: 'input_vector', example: JSON.stringify(zeros) };
   }
   const specs = model.signature?.inputs ?? [];
@@ -37,6 +44,32 @@ export function formOf(model: Pick<Model, 'model_schema' | 'signature'>): Form {
   }
   const named = Object.fromEntries(specs.map(spec => [spec.name, blank(spec)]));
   return { kind: 'json', member: 'inputs', example: JSON.stringify(named, null, 1) };
+}
+
+const KINDS: { [varType in VarType]: FieldKind } = {
+  INT: 'integer',
+  FLOAT: 'number',
+  BOOL: 'boolean',
+  STRING: 'category'
+};
+
+function fieldOf(name: string, entry: FieldEntry): Field {
+  const kind = KINDS[varTypeOf(entry)];
+  const options =
+    kind === 'boolean'
+      ? ['true', 'false']
+      : kind === 'category' && entry.unknown === undefined
+        ? categoryNames(entry.categories)
+        : [];
+  return { name, kind, nullable: !!entry.nullable, options };
+}
+
+function example(field: Field): number | boolean | string {
+  return field.kind === 'boolean'
+    ? false
+    : field.kind === 'category'
+      ? (field.options[0] ?? '')
+      : 0;
 }
 
 /** One row of zeros in a tensor's shape, with the batch axis; an empty list where that would be too long. */
@@ -66,16 +99,24 @@ export function bodyOfFields(
   texts: { [name: string]: string },
   trans: Words
 ): Parsed {
-  const vector: { [name: string]: number } = {};
+  const vector: { [name: string]: number | boolean | string | null } = {};
   const wrong: Wrong = {};
   for (const field of fields) {
-    const text = (texts[field.name] ?? '').trim();
+    const typed = texts[field.name] ?? '';
+    const text = typed.trim();
     const value = Number(text);
-    if (text === '') {
-      wrong[field.name] = trans.__('Type a number.');
+    if (text === '' && field.nullable) {
+      vector[field.name] = null;
+    } else if (text === '') {
+      wrong[field.name] =
+        field.options.length > 0 ? trans.__('Choose one.') : trans.__('Type a number.');
+    } else if (field.kind === 'boolean') {
+      vector[field.name] = text === 'true';
+    } else if (field.kind === 'category') {
+      vector[field.name] = typed;
     } else if (!Number.isFinite(value)) {
       wrong[field.name] = trans.__('This is no number.');
-    } else if (field.integer && !Number.isInteger(value)) {
+    } else if (field.kind === 'integer' && !Number.isInteger(value)) {
       wrong[field.name] = trans.__('This takes a whole number.');
     } else {
       vector[field.name] = value;

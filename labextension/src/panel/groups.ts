@@ -1,6 +1,9 @@
 /** Model versions as the list shows them: by name, newest first, found by any word in them. */
 
-import { Model } from '../shapes';
+import { Fault } from '../failure';
+import { Model, ReceiptNote } from '../shapes';
+import { plain } from './amounts';
+import { Words } from './words';
 
 /** What the backend tells of a model beyond the members that every plugin needs. */
 export interface ModelDetails extends Model {
@@ -11,7 +14,7 @@ export interface ModelDetails extends Model {
   sha256?: string | null;
   versions?: { [name: string]: string };
   stages?: { [name: string]: number };
-  report?: { faults?: { message: string; loc?: (string | number)[] }[] } | null;
+  report?: { faults?: Fault[] } | null;
 }
 
 export interface Group {
@@ -39,7 +42,7 @@ export function grouped(models: readonly ModelDetails[]): Group[] {
   return all;
 }
 
-/** The models that hold every word of the search, in name, title, description, engine, state, alias or id. */
+/** The models that hold every word of the search, in name, title, description, engine, state, alias, tag or id. */
 export function found(models: readonly ModelDetails[], search: string): ModelDetails[] {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) {
@@ -53,7 +56,13 @@ export function found(models: readonly ModelDetails[], search: string): ModelDet
       model.engine ?? '',
       model.state,
       `${model.name}/${model.version ?? ''}`,
-      ...aliasesOf(model),
+      ...aliasesOf(model).map(alias => `${model.name}@${alias}`),
+      ...Object.entries(model.tags ?? {}).flatMap(([key, value]) => [
+        `${key}=${value}`,
+        `${key}:${value}`
+      ]),
+      model.author ?? '',
+      model.notebook ?? '',
       model.model_id
     ]
       .join('\n')
@@ -64,18 +73,38 @@ export function found(models: readonly ModelDetails[], search: string): ModelDet
 
 /** The names that point at a version. */
 export function aliasesOf(model: Pick<Model, 'aliases'>): readonly string[] {
-  const { aliases } = model;
-  return Array.isArray(aliases) ? aliases : Object.keys(aliases ?? {});
+  return model.aliases ?? [];
 }
 
-/** A receipt in one line: its fingerprint where it has one; null where there is no receipt. */
-export function receiptOf(model: Pick<Model, 'receipt'>): string | null {
-  const { receipt } = model;
-  if (!receipt || typeof receipt === 'string') {
-    return receipt || null;
-  }
-  const text = typeof receipt.sha256 === 'string' ? receipt.sha256 : JSON.stringify(receipt);
-  return text.length > 400 ? `${text.slice(0, 400)}…` : text;
+/** Every alias and tag there is, as the search takes them. */
+export function labelsOf(models: readonly ModelDetails[]): string[] {
+  const labels = models.flatMap(model => [
+    ...aliasesOf(model).map(alias => `@${alias}`),
+    ...Object.entries(model.tags ?? {}).map(([key, value]) => `${key}=${value}`)
+  ]);
+  return [...new Set(labels)].sort().slice(0, 100);
+}
+
+/** `key=value` of each tag. */
+export function tagsTold(model: Pick<Model, 'tags'>): string {
+  return Object.entries(model.tags ?? {})
+    .map(([key, value]) => `${key}=${value}`)
+    .join(', ');
+}
+
+/** A receipt in one sentence. */
+export function receiptTold(receipt: ReceiptNote, trans: Words): string {
+  const deviation = receipt.max_deviation === null ? '?' : plain(receipt.max_deviation);
+  return receipt.source === 'client'
+    ? trans.__('reproduces the notebook’s own outputs, largest difference %1', deviation)
+    : trans.__('reproduces the original’s outputs, largest difference %1', deviation);
+}
+
+/** What was mended in the file, and where. */
+export function repairsTold(model: Pick<Model, 'repairs'> | null | undefined): string[] {
+  return (model?.repairs ?? []).map(({ path, message }) =>
+    path ? `${path}: ${message}` : message
+  );
 }
 
 /** How people and requests name one version. */

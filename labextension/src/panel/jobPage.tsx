@@ -6,6 +6,7 @@ import { Job } from '../shapes';
 import { bytes, moment } from './amounts';
 import { useAction, useChanged, usePanel } from './context';
 import { downloadResults } from './download';
+import { JobLog } from './jobLog';
 import { Bar, Button, Facts, Notice } from './parts';
 import { active, modelOf, pace, share } from './progress';
 import { Rejects } from './rejects';
@@ -100,6 +101,7 @@ export function JobPage(props: { jobId: string; known: Job | null }): JSX.Elemen
         <div className={health.usable ? '' : 'tt-mod-stale'}>
           <Whole job={job} run={run} />
           {job.kind !== 'train' && job.progress.rows_rejected > 0 && <Rejects job={job} />}
+          <JobLog key={job.job_id} job={job} />
         </div>
       )}
     </div>

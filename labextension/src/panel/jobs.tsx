@@ -33,7 +33,7 @@ export function Jobs(): JSX.Element {
             'Right-click a CSV file in the file browser and choose “Score with Model…”, or score it from a notebook cell:'
           )}
         </p>
-        <pre>{'import tensortrigger_lab as tt\ntt.score_csv("churn", "customers.csv")'}</pre>
+        <pre>{'import tensortrigger_lab as tt\ntt.score("churn", "customers.csv")'}</pre>
         <p>{trans.__('Trainings that run in the backend are listed here too.')}</p>
       </Empty>
     );

@@ -5,7 +5,9 @@ import * as React from 'react';
 
 import { bytes, counted, moment, plain } from './amounts';
 import { useAction, useChanged, usePanel } from './context';
-import { ModelDetails, aliasesOf, receiptOf, versionName } from './groups';
+import { Aliases } from './aliases';
+import { ModelDetails, aliasesOf, repairsTold, tagsTold, versionName } from './groups';
+import { ReceiptView } from './receipt';
 import { Button, Facts, Notice } from './parts';
 import { TryIt } from './tryIt';
 
@@ -25,22 +27,32 @@ export function ModelPage(props: { modelId: string }): JSX.Element {
 
   const remove = async (which: ModelDetails) => {
     const name = versionName(which);
+    const aliases = aliasesOf(which).map(alias => `${which.name}@${alias}`);
     const answer = await showDialog({
       title: trans.__('Delete %1?', name),
-      body: trans.__(
-        'This removes version %1 of “%2” from the backend for good; the other versions stay. Programs that call it by its id get an error from then on.',
-        which.version ?? '-',
-        which.name
-      ),
+      body: [
+        trans.__(
+          'This removes version %1 of “%2” from the backend for good; the other versions stay. Programs that call it by its id get an error from then on.',
+          which.version ?? '-',
+          which.name
+        ),
+        ...(aliases.length
+          ? [trans.__('It removes what means this version, too: %1.', aliases.join(', '))]
+          : [])
+      ].join(' '),
       buttons: [
         Dialog.cancelButton({ label: trans.__('Keep it') }),
-        Dialog.warnButton({ label: trans.__('Delete %1', name) })
+        Dialog.warnButton({
+          label: aliases.length
+            ? trans.__('Delete %1 and its aliases', name)
+            : trans.__('Delete %1', name)
+        })
       ],
       defaultButton: 0
     });
     if (answer.button.accept) {
       await run(async () => {
-        await catalogue.remove(which.model_id);
+        await catalogue.remove(which.model_id, aliases.length > 0);
         state.showModel(null);
       });
     }
@@ -57,6 +69,8 @@ export function ModelPage(props: { modelId: string }): JSX.Element {
           <h3>{versionName(model)}</h3>
           {model.model_description && <p>{model.model_description}</p>}
           <Details model={model} />
+          <ReceiptView model={model} />
+          <Aliases model={model} onChange={setAsked} />
           {model.state === 'ready' ? (
             <TryIt model={model} />
           ) : (
@@ -87,7 +101,7 @@ function Details(props: { model: ModelDetails }): JSX.Element {
       ? trans.__('%1 from model.predict, at most', plain(model.max_deviation))
       : null;
   const parent = model.parent;
-  const receipt = receiptOf(model);
+  const repairs = repairsTold(model);
   return (
     <>
       <Facts
@@ -96,12 +110,11 @@ function Details(props: { model: ModelDetails }): JSX.Element {
           [trans.__('State'), model.state],
           [trans.__('Engine'), engineOf(model)],
           [trans.__('Deviation'), deviation],
-          [
-            trans.__('Aliases'),
-            aliasesOf(model)
-              .map(alias => `@${alias}`)
-              .join(', ')
-          ],
+          [trans.__('Tags'), tagsTold(model)],
+          [trans.__('Metrics'), metricsTold(model)],
+          [trans.__('Author'), model.author],
+          [trans.__('Notebook'), model.notebook],
+          [trans.__('Commit'), model.git_commit && <code>{model.git_commit.slice(0, 12)}</code>],
           [
             trans.__('Trained from'),
             parent && (
@@ -118,20 +131,30 @@ function Details(props: { model: ModelDetails }): JSX.Element {
           [trans.__('Format'), model.format ?? null],
           [trans.__('Created'), moment(model.created)],
           [trans.__('Id'), <code>{model.model_id}</code>],
-          [trans.__('Receipt'), receipt && <code>{receipt}</code>]
+          [trans.__('Repaired'), repairs.join('; ')]
         ]}
       />
       {!!model.report?.faults?.length && (
         <div className="tt-Notice">
           <ul>
             {model.report.faults.map((fault, index) => (
-              <li key={index}>{fault.message}</li>
+              <li key={index}>
+                {fault.loc && <code>{[fault.loc].flat().join('.')}</code>} {fault.message}
+                {fault.remedy && <div>{fault.remedy}</div>}
+              </li>
             ))}
           </ul>
         </div>
       )}
     </>
   );
+}
+
+function metricsTold(model: ModelDetails): string {
+  return Object.entries(model.metrics ?? {})
+    .slice(0, 6)
+    .map(([name, value]) => `${name} ${plain(value)}`)
+    .join(', ');
 }
 
 function engineOf(model: ModelDetails): string | null {

@@ -4,7 +4,7 @@ import * as React from 'react';
 
 import { plain } from './amounts';
 import { useAction, useChanged, usePanel } from './context';
-import { Group, ModelDetails, aliasesOf, found, grouped, versionName } from './groups';
+import { Group, ModelDetails, aliasesOf, found, grouped, labelsOf, versionName } from './groups';
 import { ModelPage } from './modelPage';
 import { Button, Empty, LongList, Notice } from './parts';
 
@@ -47,6 +47,7 @@ function List(props: IListProps): JSX.Element {
     () => grouped(found(catalogue.models, search)),
     [catalogue.models, search]
   );
+  const labels = React.useMemo(() => labelsOf(catalogue.models), [catalogue.models]);
   const rows: Row[] = groups.flatMap(group => [
     { kind: 'group' as const, group },
     ...(open.has(group.name) ? group.versions : []).map(model => ({
@@ -86,6 +87,21 @@ function List(props: IListProps): JSX.Element {
           value={search}
           onChange={event => props.onSearch(event.target.value)}
         />
+        {labels.length > 0 && (
+          <select
+            className="jp-mod-styled"
+            aria-label={trans.__('Alias or tag')}
+            value={labels.includes(search) ? search : ''}
+            onChange={event => props.onSearch(event.target.value)}
+          >
+            <option value="">{trans.__('all')}</option>
+            {labels.map(label => (
+              <option key={label} value={label}>
+                {label}
+              </option>
+            ))}
+          </select>
+        )}
       </div>
       <Notice failure={older.failure} onClose={older.clear} />
       {!catalogue.loaded && health.usable && !catalogue.failure && (
@@ -145,7 +161,17 @@ function GroupRow(props: {
         onClick={() => props.onShow(newest.model_id)}
         title={newest.model_description || undefined}
       >
-        <span className="tt-Row-title">{group.name}</span>
+        <span className="tt-Row-title">
+          {group.name}
+          {group.versions.flatMap(model =>
+            aliasesOf(model).map(alias => (
+              <Chip
+                key={alias}
+                label={group.versions.length > 1 ? `@${alias} ${model.version}` : `@${alias}`}
+              />
+            ))
+          )}
+        </span>
         <span className="tt-Row-note">
           {noteOf(newest, trans.__('version %1', newest.version ?? '-'))}
         </span>
@@ -170,11 +196,20 @@ function VersionRow(props: { model: ModelDetails; onShow: (id: string) => void }
   return (
     <div className="tt-Row tt-mod-inner">
       <button className="tt-Row-main" data-main onClick={() => props.onShow(model.model_id)}>
-        <span className="tt-Row-title">{versionName(model)}</span>
+        <span className="tt-Row-title">
+          {versionName(model)}
+          {aliasesOf(model).map(alias => (
+            <Chip key={alias} label={`@${alias}`} />
+          ))}
+        </span>
         <span className="tt-Row-note">{noteOf(model, trans.__('published'))}</span>
       </button>
     </div>
   );
+}
+
+function Chip(props: { label: string }): JSX.Element {
+  return <span className="tt-Chip">{props.label}</span>;
 }
 
 function noteOf(model: ModelDetails, lead: string): string {
@@ -184,7 +219,6 @@ function noteOf(model: ModelDetails, lead: string): string {
   } else if (model.engine) {
     parts.push(model.engine);
   }
-  parts.push(...aliasesOf(model).map(alias => `@${alias}`));
   if (typeof model.max_deviation === 'number') {
     parts.push(`±${plain(model.max_deviation)}`);
   }

@@ -77,6 +77,15 @@ export class Pages<T> {
     this.join();
   }
 
+  /** One entry came anew, wherever it stands. */
+  replace(entry: T): void {
+    const swapped = (entries: readonly T[]) =>
+      entries.map(old => (this.idOf(old) === this.idOf(entry) ? entry : old));
+    this.newest = swapped(this.newest);
+    this.older = swapped(this.older);
+    this.join();
+  }
+
   /** Leave out what was deleted. */
   forget(id: string): void {
     const others = (entry: T) => this.idOf(entry) !== id;

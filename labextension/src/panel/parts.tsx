@@ -77,6 +77,7 @@ export function Button(props: IButtonProps): JSX.Element {
   const { reason, kind } = props;
   return (
     <button
+      type="button"
       className={`tt-Button${kind ? ` tt-mod-${kind}` : ''}`}
       aria-label={reason ? `${props.full ?? props.label}. ${reason}` : props.full}
       aria-disabled={reason ? true : undefined}
@@ -230,6 +231,30 @@ export function Bar(props: { label: string; share: number | null; state: string 
       aria-valuenow={percent}
     >
       <div style={{ width: `${percent ?? 0}%` }} />
+    </div>
+  );
+}
+
+/** A table that scrolls in a box of its own, by the keyboard too; its children are the rows. */
+export function Table(props: {
+  label: string;
+  heads: string[];
+  children: React.ReactNode;
+}): JSX.Element {
+  return (
+    <div className="tt-TableBox" tabIndex={0} role="region" aria-label={props.label}>
+      <table>
+        <thead>
+          <tr>
+            {props.heads.map(head => (
+              <th key={head} scope="col">
+                {head}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>{props.children}</tbody>
+      </table>
     </div>
   );
 }

@@ -4,11 +4,11 @@ import * as React from 'react';
 
 import { Job } from '../shapes';
 import { useAction, usePanel } from './context';
-import { Button, Notice } from './parts';
+import { Button, Notice, Table } from './parts';
 
 interface Reject {
   row: number;
-  line: number;
+  line: number | null;
   field: string | null;
   code: string;
   message: string;
@@ -36,31 +36,18 @@ export function Rejects(props: { job: Job }): JSX.Element {
     <>
       <h4>{trans.__('Rows that could not be scored')}</h4>
       <Notice failure={failure} />
-      <div
-        className="tt-TableBox"
-        tabIndex={0}
-        role="region"
-        aria-label={trans.__('Rejected rows')}
+      <Table
+        label={trans.__('Rejected rows')}
+        heads={[trans.__('Line'), trans.__('Field'), trans.__('Reason')]}
       >
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">{trans.__('Line')}</th>
-              <th scope="col">{trans.__('Field')}</th>
-              <th scope="col">{trans.__('Reason')}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.map((reject, index) => (
-              <tr key={index}>
-                <td>{reject.line}</td>
-                <td>{reject.field ?? ''}</td>
-                <td>{reject.message}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+        {rows.map((reject, index) => (
+          <tr key={index}>
+            <td>{reject.line ?? trans.__('row %1', reject.row)}</td>
+            <td>{reject.field ?? ''}</td>
+            <td>{reject.message}</td>
+          </tr>
+        ))}
+      </Table>
       {cursor && (
         <Button
           label={busy ? trans.__('Asking…') : trans.__('Show more')}

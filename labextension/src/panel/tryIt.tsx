@@ -7,8 +7,8 @@ import { copy as copyText } from '../clipboard';
 import { Failure, asFailure } from '../failure';
 import { plain } from './amounts';
 import { useChanged, usePanel } from './context';
-import { Parsed, Wrong, bodyOfFields, bodyOfJson, curlOf, formOf, outputRows } from './form';
-import { ModelDetails } from './groups';
+import { Field, Parsed, Wrong, bodyOfFields, bodyOfJson, curlOf, formOf, outputRows } from './form';
+import { ModelDetails, aliasesOf, versionName } from './groups';
 import { Button, Notice } from './parts';
 
 type Texts = { [name: string]: string };
@@ -33,6 +33,13 @@ export function TryIt(props: { model: ModelDetails }): JSX.Element {
   const [answer, setAnswer] = React.useState<{ output: unknown; ms: number } | null>(null);
   const [failure, setFailure] = React.useState<Failure | null>(null);
   const [busy, setBusy] = React.useState(false);
+
+  const references = aliasesOf(model).map(alias => `${model.name}@${alias}`);
+  const [reference, setReference] = React.useState('');
+  // An alias may be moved away while the page is open.
+  const asked = references.includes(reference)
+    ? { model: reference }
+    : { model_id: model.model_id };
 
   const type = (name: string, text: string) => {
     const next = { ...texts, [name]: text };
@@ -63,10 +70,8 @@ export function TryIt(props: { model: ModelDetails }): JSX.Element {
     setFailure(null);
     const began = performance.now();
     try {
-      const said = await backend.ask<Answer>('POST', 'tensor/run', {
-        model_id: model.model_id,
-        ...parsed.body
-      });
+      const body = { ...asked, ...parsed.body };
+      const said = await backend.ask<Answer>('POST', 'tensor/run', body);
       setAnswer({ output: said.output, ms: performance.now() - began });
     } catch (error) {
       const fault = asFailure(error);
@@ -85,7 +90,7 @@ export function TryIt(props: { model: ModelDetails }): JSX.Element {
     }
     const status = health.status;
     const url = status?.url ?? '$TENSORTRIGGER_URL';
-    const body = { model_id: model.model_id, ...parsed.body };
+    const body = { ...asked, ...parsed.body };
     // The embedded backend always wants a key; of another one that cannot be told from here.
     copyText(curlOf(url, body, status?.embedded ?? false));
     Notification.info(
@@ -97,21 +102,34 @@ export function TryIt(props: { model: ModelDetails }): JSX.Element {
   return (
     <form className="tt-TryIt" onSubmit={event => void send(event)} noValidate>
       <h4>{trans.__('Try it')}</h4>
+      {references.length > 0 && (
+        <div className="tt-Field">
+          <label htmlFor={fieldId(model, ' as')}>{trans.__('Ask for')}</label>
+          <select
+            id={fieldId(model, ' as')}
+            className="jp-mod-styled"
+            value={references.includes(reference) ? reference : ''}
+            onChange={event => setReference(event.target.value)}
+          >
+            <option value="">{versionName(model)}</option>
+            {references.map(one => (
+              <option key={one} value={one}>
+                {one}
+              </option>
+            ))}
+          </select>
+        </div>
+      )}
       {form.kind === 'fields' ? (
         form.fields.map(field => (
           <div className="tt-Field" key={field.name}>
             <label htmlFor={fieldId(model, field.name)}>{field.name}</label>
-            <input
+            <FieldInput
+              field={field}
               id={fieldId(model, field.name)}
-              className="jp-mod-styled"
-              type="number"
-              step={field.integer ? 1 : 'any'}
               value={texts[field.name] ?? ''}
-              aria-invalid={!!wrong[field.name]}
-              aria-describedby={
-                wrong[field.name] ? `${fieldId(model, field.name)}-wrong` : undefined
-              }
-              onChange={event => type(field.name, event.target.value)}
+              wrong={!!wrong[field.name]}
+              onType={text => type(field.name, text)}
             />
             {wrong[field.name] && (
               <span id={`${fieldId(model, field.name)}-wrong`} className="tt-Wrong">
@@ -153,6 +171,49 @@ export function TryIt(props: { model: ModelDetails }): JSX.Element {
       <Notice failure={failure} onClose={() => setFailure(null)} />
       <div role="status">{answer && <Output output={answer.output} ms={answer.ms} />}</div>
     </form>
+  );
+}
+
+function FieldInput(props: {
+  field: Field;
+  id: string;
+  value: string;
+  wrong: boolean;
+  onType: (text: string) => void;
+}): JSX.Element {
+  const { trans } = usePanel();
+  const { field, id, value, wrong, onType } = props;
+  const common = {
+    id,
+    className: 'jp-mod-styled',
+    value,
+    'aria-invalid': wrong,
+    'aria-describedby': wrong ? `${id}-wrong` : undefined,
+    onChange: (event: React.ChangeEvent<HTMLInputElement | HTMLSelectElement>) =>
+      onType(event.target.value)
+  };
+  if (field.options.length > 0) {
+    return (
+      <select {...common}>
+        <option value="">{field.nullable ? trans.__('missing') : trans.__('choose')}</option>
+        {field.options.map(option => (
+          <option key={option} value={option}>
+            {option}
+          </option>
+        ))}
+      </select>
+    );
+  }
+  const placeholder = field.nullable ? trans.__('missing') : undefined;
+  return field.kind === 'category' ? (
+    <input {...common} type="text" placeholder={placeholder} />
+  ) : (
+    <input
+      {...common}
+      type="number"
+      step={field.kind === 'integer' ? 1 : 'any'}
+      placeholder={placeholder}
+    />
   );
 }
 

@@ -81,7 +81,10 @@ export function lookUp(state: PublishState): Step {
   if (state.lookup?.name === name && state.lookup.latest !== null) {
     return stay(state);
   }
-  return [{ ...state, lookup: { name, latest: null, asking: true } }, [{ do: 'look_up', name }]];
+  return [
+    { ...state, lookup: { name, latest: null, aliases: [], asking: true } },
+    [{ do: 'look_up', name }]
+  ];
 }
 
 export function edit(

@@ -4,9 +4,9 @@ import type { IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
 
 import { Failure, asFailure } from '../failure';
-import { Model } from '../shapes';
+import { Alias, Model } from '../shapes';
 import { begin, step } from './machine';
-import { Effect, Event, over, PublishState } from './states';
+import { Effect, Event, Lookup, over, PublishState } from './states';
 import { PublishBackend, PublishKernel } from './ports';
 
 /** Milliseconds without a keystroke before a name is looked up. */
@@ -103,9 +103,9 @@ export class PublishFlow implements IDisposable {
       case 'look_up':
         this.later('look_up', TYPED, () =>
           this.told(
-            () => this.latest(effect.name),
-            latest => ({ type: 'looked_up', name: effect.name, latest }),
-            () => ({ type: 'looked_up', name: effect.name, latest: null })
+            () => this.known(effect.name),
+            known => ({ type: 'looked_up', name: effect.name, ...known }),
+            () => ({ type: 'looked_up', name: effect.name, latest: null, aliases: [] })
           )
         );
         return;
@@ -155,10 +155,23 @@ export class PublishFlow implements IDisposable {
   }
 
   /** The latest version of a name, 0 for a new one; a list, as asking for the name itself would be a 404. */
-  private async latest(name: string): Promise<number> {
+  private async known(name: string): Promise<Pick<Lookup, 'latest' | 'aliases'>> {
     const path = `models?name=${encodeURIComponent(name)}&limit=1`;
     const { models } = await this.backend.ask<{ models: Model[] }>('GET', path);
-    return models[0]?.version ?? 0;
+    const latest = models[0]?.version ?? 0;
+    if (latest === 0) {
+      return { latest, aliases: [] };
+    }
+    try {
+      const asked = `models/by-name/${encodeURIComponent(name)}/aliases`;
+      return {
+        latest,
+        aliases: (await this.backend.ask<{ aliases: Alias[] }>('GET', asked)).aliases
+      };
+    } catch {
+      // They are only offered to choose from.
+      return { latest, aliases: [] };
+    }
   }
 
   private async told<T>(

@@ -2,13 +2,14 @@
 
 import { ExampleVariable, KernelModel, Proposal, PublishRequest, When } from '../kernel/shapes';
 import { FieldEntry, ModelSchema } from '../shapes';
-
-export type VarType = 'INT' | 'FLOAT';
+import { tagsTyped } from './labels';
+import { ruleFault, RuleFault, Rules, rulesOf, VarType, varTypeOf } from './rules';
 
 /** One named number of a vector; `sample` is the example row's, for the eye only. */
 export interface Field {
   name: string;
   varType: VarType;
+  rules: Rules;
   sample?: unknown;
 }
 
@@ -18,6 +19,10 @@ export interface Form {
   /** Whether somebody typed the name: it is then no longer made from the model's. */
   nameTyped: boolean;
   description: string;
+  /** An alias that shall mean the version once it is ready; empty for none. */
+  alias: string;
+  /** As they are typed: `key=value`, with commas between. */
+  tags: string;
   example: string | null;
   /** Null for a model that takes tensors, and before the kernel has proposed anything. */
   inputs: Field[] | null;
@@ -30,13 +35,15 @@ export const EMPTY: Form = {
   name: '',
   nameTyped: false,
   description: '',
+  alias: '',
+  tags: '',
   example: null,
   inputs: null,
   outputs: null
 };
 
 export type NameFault = 'empty' | 'characters' | 'start' | 'long';
-export type FieldFault = 'empty' | 'twice';
+export type FieldFault = 'empty' | 'twice' | RuleFault;
 
 const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 
@@ -74,6 +81,11 @@ export function fieldFaults(fields: readonly Field[] | null): Map<number, FieldF
       faults.set(index, 'empty');
     } else if (seen.has(field.name)) {
       faults.set(index, 'twice');
+    } else {
+      const fault = ruleFault(field.varType, field.rules);
+      if (fault) {
+        faults.set(index, fault);
+      }
     }
     seen.add(field.name);
   });
@@ -112,7 +124,8 @@ function fieldsOf(
     .sort(([, a], [, b]) => a.index - b.index)
     .map(([name, entry]) => ({
       name,
-      varType: entry.var_type === 'INT' ? 'INT' : 'FLOAT',
+      varType: varTypeOf(entry),
+      rules: rulesOf(entry),
       ...(name in row ? { sample: row[name] } : {})
     }));
 }
@@ -128,7 +141,8 @@ export function outputWidth(model: KernelModel | null): number | null {
 export function namedOutputs(width: number): Field[] {
   return Array.from({ length: width }, (_, index) => ({
     name: width === 1 ? 'output' : `output_${index}`,
-    varType: 'FLOAT' as const
+    varType: 'FLOAT' as const,
+    rules: {}
   }));
 }
 
@@ -153,7 +167,7 @@ export function likelyExample(
 
 function side(fields: readonly Field[]): { [name: string]: FieldEntry } {
   return Object.fromEntries(
-    fields.map((field, index) => [field.name, { var_type: field.varType, index }])
+    fields.map((field, index) => [field.name, { ...field.rules, var_type: field.varType, index }])
   );
 }
 
@@ -178,6 +192,7 @@ export function requestOf(
 ): PublishRequest {
   const schema = schemaOf(form);
   const description = form.description.trim();
+  const tags = tagsTyped(form.tags);
   return {
     session,
     variable: model.variable,
@@ -186,6 +201,8 @@ export function requestOf(
     when,
     ...(description ? { description } : {}),
     ...(schema ? { schema } : {}),
+    ...(form.alias ? { alias: form.alias } : {}),
+    ...(typeof tags === 'object' && Object.keys(tags).length > 0 ? { tags } : {}),
     ...(form.example !== null ? { example: form.example } : {}),
     ...(ticket ?? {})
   };

@@ -8,14 +8,18 @@ import { IHealth } from '../health';
 import { ExampleVariable } from '../kernel/shapes';
 import { Fields } from './fields';
 import { cleanName, nameFault, outputWidth } from './form';
+import { aliasFault, tagFault, USUAL_ALIASES } from './labels';
 import { chosen, Event, PublishState } from './states';
-import { Row } from './parts';
+import { Row, TypedRow } from './parts';
 import {
+  aliasFaultTold,
+  aliasTold,
   destinationTold,
   lookupTold,
   modelTold,
   nameFaultTold,
   shapeTold,
+  tagFaultTold,
   tensorTold
 } from './words';
 
@@ -57,24 +61,15 @@ export function FormView(props: IFormProps): JSX.Element {
           ))}
         </select>
       </Row>
-      <Row
+      <TypedRow
         id="tt-publish-name"
         label={trans.__('Name')}
+        value={form.name}
         fault={fault ? nameFaultTold(fault, trans) : undefined}
         hint={lookup && lookupTold(lookup, trans)}
+        onType={name => send({ type: 'type_name', name })}
+        first
       >
-        <input
-          id="tt-publish-name"
-          type="text"
-          className="jp-mod-styled"
-          value={form.name}
-          spellCheck={false}
-          autoComplete="off"
-          data-tt-first
-          aria-invalid={fault ? true : undefined}
-          aria-describedby="tt-publish-name-hint"
-          onChange={event => send({ type: 'type_name', name: event.target.value })}
-        />
         {proper && proper !== form.name && (
           <button
             type="button"
@@ -84,7 +79,7 @@ export function FormView(props: IFormProps): JSX.Element {
             {trans.__('Use %1', proper)}
           </button>
         )}
-      </Row>
+      </TypedRow>
       <Row
         id="tt-publish-description"
         label={trans.__('Description')}
@@ -100,6 +95,7 @@ export function FormView(props: IFormProps): JSX.Element {
           onChange={event => send({ type: 'describe', description: event.target.value })}
         />
       </Row>
+      <Labels {...props} />
       <Row
         id="tt-publish-example"
         label={trans.__('Example')}
@@ -151,6 +147,41 @@ export function FormView(props: IFormProps): JSX.Element {
         </div>
       </div>
     </div>
+  );
+}
+
+/** The alias and the tags. */
+function Labels({ state, send, trans }: IFormProps): JSX.Element {
+  const { form, lookup } = state;
+  const alias = aliasFault(form.alias);
+  const tags = tagFault(form.tags);
+  const known = [...new Set([...USUAL_ALIASES, ...(lookup?.aliases ?? []).map(one => one.alias)])];
+  return (
+    <>
+      <TypedRow
+        id="tt-publish-alias"
+        label={trans.__('Alias')}
+        value={form.alias}
+        fault={alias ? aliasFaultTold(alias, trans) : undefined}
+        hint={aliasTold(form.alias, lookup, trans)}
+        onType={typed => send({ type: 'label', change: { alias: typed } })}
+        list="tt-publish-aliases"
+      >
+        <datalist id="tt-publish-aliases">
+          {known.map(one => (
+            <option key={one} value={one} />
+          ))}
+        </datalist>
+      </TypedRow>
+      <TypedRow
+        id="tt-publish-tags"
+        label={trans.__('Tags')}
+        value={form.tags}
+        fault={tags ? tagFaultTold(tags, trans) : undefined}
+        hint={trans.__('To find it by, such as team=risk, tier=1. They may be left out.')}
+        onType={typed => send({ type: 'label', change: { tags: typed } })}
+      />
+    </>
   );
 }
 
@@ -215,6 +246,7 @@ function Schema({ state, send, trans }: IFormProps): JSX.Element | null {
           key={`outputs ${form.identity}`}
           title={trans.__('Outputs')}
           fields={form.outputs}
+          outputs
           trans={trans}
           onEdit={(index, change) => send({ type: 'edit_field', side: 'outputs', index, change })}
         />

@@ -4,7 +4,7 @@ import { edit, listed, lookUp, nameOutputs, opened, pick, propose } from './fill
 import { advanced, missed, seen, unseen, voided } from './following';
 import { EMPTY, withProposal } from './form';
 import { accepted, cancel, mint, send, submit, unsent } from './sending';
-import { Event, failed, over, PublishState, stay, Step } from './states';
+import { Event, failed, Lookup, over, PublishState, stay, Step } from './states';
 
 /** The state to begin with, and what to do first. */
 export function begin(busy: boolean): Step {
@@ -58,6 +58,10 @@ export function step(state: PublishState, event: Event): Step {
       return state.phase === 'form'
         ? stay({ ...state, form: { ...state.form, description: event.description } })
         : stay(state);
+    case 'label':
+      return state.phase === 'form'
+        ? stay({ ...state, form: { ...state.form, ...event.change } })
+        : stay(state);
     case 'edit_field':
       return state.phase === 'form'
         ? edit(state, event.side, event.index, event.change)
@@ -77,7 +81,7 @@ export function step(state: PublishState, event: Event): Step {
         : stay(state);
     case 'looked_up':
       return event.name === state.form.name
-        ? stay({ ...state, lookup: { name: event.name, latest: event.latest, asking: false } })
+        ? stay({ ...state, lookup: lookedUp(event) })
         : stay(state);
     case 'submit':
       return submit(state, event.timing);
@@ -118,6 +122,10 @@ export function step(state: PublishState, event: Event): Step {
         ? retry(state)
         : stay(state);
   }
+}
+
+function lookedUp(event: Event & { type: 'looked_up' }): Lookup {
+  return { name: event.name, latest: event.latest, aliases: event.aliases, asking: false };
 }
 
 function turned(state: PublishState, busy: boolean): Step {

@@ -4,7 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { Failure, Fault } from '../failure';
-import { aliasesOf, receiptOf } from '../panel/groups';
+import { aliasesOf, receiptTold, repairsTold, tagsTold } from '../panel/groups';
 import { PublishState } from './states';
 import { checkTold, stageTold, STAGES } from './words';
 
@@ -29,10 +29,17 @@ export function Stages({ state, trans }: IOutcomeProps): JSX.Element {
           aria-current={index === at && now === stage ? 'step' : undefined}
         >
           {stageTold(stage, trans)}
+          {stage === 'uploading' && now === stage && arrivedTold(state)}
         </li>
       ))}
     </ol>
   );
+}
+
+/** How much of a large file has arrived. */
+function arrivedTold(state: PublishState): string {
+  const uploaded = state.progress?.uploaded;
+  return uploaded ? ` (${Math.floor((100 * uploaded.done) / uploaded.total)} %)` : '';
 }
 
 /** What was published, and whether it answers as the notebook does. */
@@ -44,8 +51,15 @@ export function Ready({ state, trans }: IOutcomeProps): JSX.Element {
   const facts: [string, string | null | undefined][] = [
     [trans.__('Model id'), model?.model_id],
     [trans.__('Engine'), model?.engine],
-    [trans.__('Aliases'), model && aliasesOf(model).join(', ')],
-    [trans.__('Receipt'), model && receiptOf(model)]
+    [
+      trans.__('Aliases'),
+      model &&
+        aliasesOf(model)
+          .map(alias => `${model.name}@${alias}`)
+          .join(', ')
+    ],
+    [trans.__('Tags'), model && tagsTold(model)],
+    [trans.__('Receipt'), model?.receipt && receiptTold(model.receipt, trans)]
   ];
   return (
     <>
@@ -75,8 +89,27 @@ export function Ready({ state, trans }: IOutcomeProps): JSX.Element {
             </React.Fragment>
           ))}
       </dl>
+      <List title={trans.__('Repaired so that it loads')} entries={repairsTold(model)} />
+      <List title={trans.__('What was checked')} entries={model?.checks ?? []} folded />
       {progress?.curl && <pre aria-label={trans.__('A request with curl')}>{progress.curl}</pre>}
     </>
+  );
+}
+
+/** Sentences under a title, folded where nobody needs to read them. */
+function List(props: { title: string; entries: readonly string[]; folded?: boolean }) {
+  if (props.entries.length === 0) {
+    return null;
+  }
+  return (
+    <details className="tt-Publish-list" open={!props.folded}>
+      <summary>{props.title}</summary>
+      <ul>
+        {props.entries.map((entry, index) => (
+          <li key={index}>{entry}</li>
+        ))}
+      </ul>
+    </details>
   );
 }
 

@@ -38,7 +38,7 @@ interface IRowProps {
   /** What is wrong with it, or what follows from it. */
   fault?: string;
   hint?: React.ReactNode;
-  children: React.ReactNode;
+  children?: React.ReactNode;
 }
 
 /** A labelled control with its fault or hint below; the control is described by `<id>-hint`. */
@@ -57,6 +57,38 @@ export function Row(props: IRowProps): JSX.Element {
         </div>
       </div>
     </div>
+  );
+}
+
+interface ITypedRowProps extends IRowProps {
+  value: string;
+  onType: (typed: string) => void;
+  /** The id of the datalist with what is often typed. */
+  list?: string;
+  /** Takes the focus when its phase begins. */
+  first?: boolean;
+}
+
+/** A row for a name or a word of the user's own, which may be wrong; below the line stand the children. */
+export function TypedRow(props: ITypedRowProps): JSX.Element {
+  const { id, label, fault, hint } = props;
+  return (
+    <Row id={id} label={label} fault={fault} hint={hint}>
+      <input
+        id={id}
+        type="text"
+        className="jp-mod-styled"
+        list={props.list}
+        value={props.value}
+        spellCheck={false}
+        autoComplete="off"
+        data-tt-first={props.first || undefined}
+        aria-invalid={fault ? true : undefined}
+        aria-describedby={`${id}-hint`}
+        onChange={event => props.onType(event.target.value)}
+      />
+      {props.children}
+    </Row>
   );
 }
 

@@ -12,6 +12,7 @@ import {
 } from '../kernel/shapes';
 import { Model } from '../shapes';
 import { Field, fieldFaults, Form, nameFault } from './form';
+import { aliasFault, tagFault } from './labels';
 
 export type Phase =
   'opening' | 'form' | 'waiting' | 'sending' | 'following' | 'ready' | 'failed' | 'stopped';
@@ -24,6 +25,8 @@ export interface Lookup {
   name: string;
   /** The latest version; 0 for a new name; null while or because it is not known. */
   latest: number | null;
+  /** What the name's aliases mean now; empty while or because that is not known. */
+  aliases: readonly { alias: string; version: number }[];
   asking: boolean;
 }
 
@@ -65,11 +68,12 @@ export type Event =
   | { type: 'pick_example'; example: string | null }
   | { type: 'type_name'; name: string }
   | { type: 'describe'; description: string }
+  | { type: 'label'; change: { alias?: string; tags?: string } }
   | { type: 'edit_field'; side: 'inputs' | 'outputs'; index: number; change: Partial<Field> }
   | { type: 'name_outputs'; named: boolean }
   | { type: 'proposed'; turn: number; proposal: Proposal }
   | { type: 'proposal_failed'; turn: number; failure: Failure }
-  | { type: 'looked_up'; name: string; latest: number | null }
+  | { type: 'looked_up'; name: string; latest: number | null; aliases: Lookup['aliases'] }
   | { type: 'submit'; timing: Timing }
   | { type: 'minted'; ticket: { ticket: string; url: string } }
   | { type: 'mint_failed'; failure: Failure }
@@ -137,6 +141,8 @@ export function sendable(state: PublishState): boolean {
     !state.proposing &&
     timings(state).length > 0 &&
     nameFault(form.name) === null &&
+    aliasFault(form.alias) === null &&
+    tagFault(form.tags) === null &&
     fieldFaults(form.inputs).size === 0 &&
     fieldFaults(form.outputs).size === 0
   );

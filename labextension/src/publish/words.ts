@@ -4,7 +4,9 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { Check, KernelModel, Stage } from '../kernel/shapes';
 import { BackendStatus, TensorSpec } from '../shapes';
-import { FieldFault, NameFault } from './form';
+import { Field, FieldFault, NameFault } from './form';
+import { AliasFault, TagFault } from './labels';
+import { categoryNames } from './rules';
 import { Lookup, PublishState, Timing } from './states';
 
 type Trans = TranslationBundle;
@@ -110,9 +112,51 @@ export function nameFaultTold(fault: NameFault, trans: Trans): string {
 }
 
 export function fieldFaultTold(fault: FieldFault, trans: Trans): string {
-  return fault === 'empty'
-    ? trans.__('Each field needs a name.')
-    : trans.__('Two fields have this name.');
+  switch (fault) {
+    case 'empty':
+      return trans.__('Each field needs a name.');
+    case 'twice':
+      return trans.__('Two fields have this name.');
+    case 'categories':
+      return trans.__('A text needs its categories: the model takes their numbers.');
+    case 'range':
+      return trans.__('The least value must not be above the largest.');
+    case 'fill':
+      return trans.__('Say what stands for a missing value.');
+  }
+}
+
+export function aliasFaultTold(fault: AliasFault, trans: Trans): string {
+  switch (fault) {
+    case 'characters':
+      return trans.__('At most 63 of a-z, 0-9, ".", "_" and "-" can stand in an alias.');
+    case 'number':
+      return trans.__('A number names a version; an alias needs a letter.');
+    case 'latest':
+      return trans.__('“latest” always means the newest version.');
+  }
+}
+
+export function tagFaultTold(fault: TagFault, trans: Trans): string {
+  switch (fault) {
+    case 'form':
+      return trans.__('Type them as key=value, with commas between.');
+    case 'many':
+      return trans.__('At most 50 tags.');
+    case 'long':
+      return trans.__('At most 64 characters for a key and 256 for its value.');
+  }
+}
+
+/** What an alias will do. */
+export function aliasTold(alias: string, lookup: Lookup | null, trans: Trans): string {
+  if (alias === '') {
+    return trans.__('A name such as production that shall mean this version. It may be left out.');
+  }
+  const now = lookup?.aliases.find(known => known.alias === alias);
+  return now
+    ? trans.__('It means version %1 now, and this one as soon as it is ready.', now.version)
+    : trans.__('A new alias: programs can call %1.', `${lookup?.name ?? ''}@${alias}`);
 }
 
 export function lookupTold(lookup: Lookup, trans: Trans): string {
@@ -178,4 +222,24 @@ export function checkTold(check: Check, trans: Trans): string {
         check.rows,
         deviation
       );
+}
+
+/** The rules of a field in a few signs. */
+export function rulesTold(field: Field, trans: Trans): string {
+  const { min, max, allowed, nullable, fill } = field.rules;
+  const names = categoryNames(field.rules.categories);
+  const parts: string[] = [];
+  if (min !== undefined || max !== undefined) {
+    parts.push(`${min ?? ''}…${max ?? ''}`);
+  }
+  if (allowed?.length) {
+    parts.push(trans.__('one of %1', allowed.length));
+  }
+  if (names.length > 0) {
+    parts.push(names.length <= 3 ? names.join(', ') : trans.__('%1 categories', names.length));
+  }
+  if (nullable) {
+    parts.push(trans.__('missing: %1', String(fill ?? '?')));
+  }
+  return parts.join('; ') || trans.__('any');
 }

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Barrier
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import pika
+import pika.exceptions
 import pytest
 from hypothesis import settings
+from services import S3Address
 
 from tensortrigger_backend.adapters.blobs_local import LocalBlobs
+from tensortrigger_backend.adapters.blobs_s3 import S3Blobs
 from tensortrigger_backend.adapters.queue_memory import MemoryQueue
+from tensortrigger_backend.adapters.queue_rabbitmq import RabbitQueue
+from tensortrigger_backend.adapters.sql.alias_store import SqlAliasStore
+from tensortrigger_backend.adapters.sql.content_store import SqlContentStore
 from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.job_store import SqlJobStore
 from tensortrigger_backend.adapters.sql.key_store import SqlKeyStore
 from tensortrigger_backend.adapters.sql.model_store import SqlModelStore
 from tensortrigger_backend.ports.jobs import JobStore, Queue
-from tensortrigger_backend.ports.storage import BlobStore, KeyStore, ModelStore
+from tensortrigger_backend.ports.storage import BlobStore, KeyStore
+from tensortrigger_backend.ports.versions import AliasStore, ContentStore, ModelStore
 
 # A machine that is busy with other things fails no property.
 settings.register_profile("unhurried", deadline=None)
@@ -40,8 +53,15 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["sqlite"])
-def database(request: pytest.FixtureRequest, migrated: Path, tmp_path: Path) -> Iterator[Database]:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """Every kind of database; each test finds it empty."""
+    found: Database = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def sqlite(migrated: Path, tmp_path: Path) -> Iterator[Database]:
     shutil.copy(migrated, tmp_path / "tt.db")
     database = Database(f"sqlite:///{tmp_path / 'tt.db'}")
     yield database
@@ -54,6 +74,16 @@ def models(database: Database) -> ModelStore:
 
 
 @pytest.fixture
+def aliases(database: Database) -> AliasStore:
+    return SqlAliasStore(database)
+
+
+@pytest.fixture
+def contents(database: Database) -> ContentStore:
+    return SqlContentStore(database)
+
+
+@pytest.fixture
 def jobs(database: Database) -> JobStore:
     return SqlJobStore(database)
 
@@ -63,16 +93,103 @@ def keys(database: Database) -> KeyStore:
     return SqlKeyStore(database)
 
 
-@pytest.fixture(params=["local"])
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
-    return LocalBlobs(tmp_path / "store", "here")
+@pytest.fixture(params=["local", "s3"])
+def new_blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], BlobStore]]:
+    """Open one and the same store, each time under the name of another process; each test finds it empty."""
+    with contextlib.ExitStack() as opened:
+
+        def open_one(writer: str) -> BlobStore:
+            blobs: BlobStore = LocalBlobs(tmp_path / "store", writer)
+            if request.param == "s3":
+                server: S3Address = request.getfixturevalue("s3_server")
+                blobs = S3Blobs(request.getfixturevalue("s3_url"), writer, **server.settings())
+            opened.callback(blobs.close)
+            return blobs
+
+        yield open_one
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture
+def blobs(new_blobs: Callable[[str], BlobStore]) -> BlobStore:
+    return new_blobs("here")
+
+
+@pytest.fixture(params=["memory", "rabbitmq"])
 def queue(request: pytest.FixtureRequest) -> Iterator[Queue]:
-    queue = MemoryQueue()
+    if request.param == "memory":
+        queue: Queue = MemoryQueue()
+    else:
+        queue = request.getfixturevalue("broker").queue()
     yield queue
     queue.close()
+
+
+class Broker:
+    """A corner of a RabbitMQ server that is this test's own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.prefix = f"tt-test-{secrets.token_hex(6)}"
+        self.name = f"{self.prefix}.score"
+        self._queues: list[RabbitQueue] = []
+
+    def queue(self, url: str = "", prefetch: int = 16, **options: Any) -> RabbitQueue:
+        """One more process's view of the queue; closed after the test."""
+        queue = RabbitQueue(url or self.url, "score", self.prefix, prefetch, **options)
+        self._queues.append(queue)
+        return queue
+
+    @contextmanager
+    def channel(self) -> Iterator[Any]:
+        """What an operator could do to the queue."""
+        connection = pika.BlockingConnection(pika.URLParameters(self.url))
+        try:
+            yield connection.channel()
+        finally:
+            if connection.is_open:
+                connection.close()
+
+    def dead_letters(self, count: int) -> list[bytes]:
+        """The dead letters, as soon as there are so many; they are taken out."""
+        found: list[bytes] = []
+        until = time.monotonic() + 10.0
+        with self.channel() as channel:
+            while len(found) < count and time.monotonic() < until:
+                method, _properties, body = channel.basic_get(f"{self.prefix}.dead", auto_ack=True)
+                if method is None:
+                    time.sleep(0.02)
+                else:
+                    found.append(body)
+        return found
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        for queue in self._queues:
+            queue.close()
+        with self.channel() as channel:
+            channel.queue_delete(self.name)
+            channel.queue_delete(f"{self.prefix}.dead")
+            channel.exchange_delete(f"{self.prefix}.dead")
+
+
+RABBITMQ = "amqp://guest:guest@127.0.0.1:5672/%2F"
+"""Any server; ``TENSORTRIGGER_TEST_RABBITMQ`` names another one."""
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    broker = Broker(os.environ.get("TENSORTRIGGER_TEST_RABBITMQ", RABBITMQ))
+    try:
+        with broker.channel():
+            pass
+    except pika.exceptions.AMQPConnectionError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(
+            f"RabbitMQ: no server answers at {broker.url.rpartition('@')[2]} ({type(error).__name__})."
+        )
+    yield broker
+    broker.close()
 
 
 @pytest.fixture

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import random
 import threading
+import time
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from tensortrigger_backend.adapters.blobs_local import LocalBlobs
-from tensortrigger_backend.domain.errors import NotFound
+from tensortrigger_backend.domain.errors import NotFound, Unavailable
 from tensortrigger_backend.ports.storage import BlobStore
 
 
@@ -29,6 +35,31 @@ def test_a_blob_appears_with_its_commit_and_whole(blobs: BlobStore) -> None:
     assert blobs.keys("models") == ["models/m1/source"]
 
 
+def test_a_blob_may_get_its_key_when_all_its_bytes_are_known(blobs: BlobStore) -> None:
+    for _ in range(2):
+        writer = blobs.writer()
+        writer.write(b"same bytes")
+        key = f"content/{writer.sha256}"
+        writer.commit(key)
+        writer.abort()
+        assert blobs.keys("content") == [key]
+        assert blobs.read(key) == b"same bytes"
+    for wrong in (None, "../escaped"):
+        writer = blobs.writer()
+        with pytest.raises(ValueError, match="key"):
+            writer.commit(wrong)
+        writer.abort()
+    assert blobs.keys("content") == [key]
+    assert blobs.half_written_by() == []
+
+
+def test_keys_can_be_told_by_when_they_were_written(blobs: BlobStore) -> None:
+    blobs.put("a/old", b"x")
+    written = time.time()
+    assert blobs.keys("a", written + 5) == ["a/old"]
+    assert blobs.keys("a", written - 3600) == []
+
+
 def test_a_file_is_kept_as_it_is_and_stays_with_its_owner(blobs: BlobStore, tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.write_bytes(b"block" * 500_000)
@@ -39,12 +70,15 @@ def test_a_file_is_kept_as_it_is_and_stays_with_its_owner(blobs: BlobStore, tmp_
     assert blobs.read("models/m1/servable") == made.read_bytes()
 
 
-def test_an_aborted_blob_leaves_nothing(blobs: BlobStore, tmp_path: Path) -> None:
-    writer = blobs.writer("jobs/j1/upload")
-    writer.write(b"x" * 100_000)
+@pytest.mark.parametrize("key", ["jobs/j1/upload", None])
+@pytest.mark.parametrize("size", [100_000, 20_000_000])
+def test_an_aborted_blob_leaves_nothing(blobs: BlobStore, tmp_path: Path, size: int, key: str | None) -> None:
+    writer = blobs.writer(key)
+    writer.write(b"x" * size)
     writer.abort()
     writer.abort()
     assert blobs.keys("jobs") == []
+    assert blobs.half_written_by() == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -159,7 +193,27 @@ def test_a_key_that_could_leave_its_folder_is_refused(blobs: BlobStore, key: str
 def test_a_refused_key_opens_no_file(blobs: BlobStore, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a blob key"):
         blobs.put("../escaped", b"x")
+    assert blobs.half_written_by() == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_writing_what_others_delete_at_once_always_succeeds(blobs: BlobStore) -> None:
+    over = threading.Event()
+
+    def delete() -> None:
+        while not over.is_set():
+            blobs.delete(["alone/blob"])
+
+    threads = [threading.Thread(target=delete) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(50):
+            blobs.put("alone/blob", b"x")
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_writing_beside_a_deletion_in_the_same_folder_always_succeeds(blobs: BlobStore) -> None:
@@ -181,16 +235,139 @@ def test_writing_beside_a_deletion_in_the_same_folder_always_succeeds(blobs: Blo
         thread.join()
 
 
-def test_what_a_dead_process_left_half_written_is_swept_and_nothing_else(tmp_path: Path) -> None:
-    dead, alive = LocalBlobs(tmp_path, "dead"), LocalBlobs(tmp_path, "alive")
-    left, fresh = dead.writer("a/left"), alive.writer("a/fresh")
-    left.write(b"half")
-    fresh.write(b"half")
+@pytest.mark.parametrize("size", [4, 9_000_000])
+@pytest.mark.parametrize("key", ["a/left", None])
+def test_what_a_dead_process_left_half_written_is_swept_and_nothing_else(
+    new_blobs: Callable[[str], BlobStore], key: str | None, size: int
+) -> None:
+    dead, alive = new_blobs("host.example-1-dead"), new_blobs("host.example-1-alive")
+    left, fresh = dead.writer(key), alive.writer("a/fresh")
+    left.write(b"h" * size)
+    fresh.write(b"h" * size)
     dead.put("a/whole", b"whole")
-    assert alive.half_written_by() == ["alive", "dead"]
-    alive.sweep_incoming(["dead", "unknown"])
-    assert alive.half_written_by() == ["alive"]
+    # Small ones are in memory where the store is not on this machine, and there is nothing to sweep.
+    authors = alive.half_written_by()
+    assert authors in ([], ["host.example-1-alive", "host.example-1-dead"])
+    assert authors or size == 4
+    alive.sweep_incoming(["host.example-1-dead", "unknown"])
+    assert alive.half_written_by() == [name for name in authors if "alive" in name]
     fresh.commit()
     left.abort()
     assert alive.half_written_by() == []
     assert alive.keys("a") == ["a/fresh", "a/whole"]
+
+
+def test_what_was_swept_can_not_be_committed_any_more(new_blobs: Callable[[str], BlobStore]) -> None:
+    dead, alive = new_blobs("dead"), new_blobs("alive")
+    left = dead.writer("a/left")
+    left.write(b"h" * 9_000_000)
+    alive.sweep_incoming(["dead"])
+    with pytest.raises(Unavailable):
+        left.commit()
+    left.abort()
+    assert alive.keys("a") == []
+    assert alive.half_written_by() == []
+
+
+@pytest.mark.parametrize("key", ["a/large", None])
+def test_a_large_blob_arrives_as_it_was_sent(blobs: BlobStore, tmp_path: Path, key: str | None) -> None:
+    block = random.Random(4).randbytes(1_300_007)
+    data = block * 16
+    writer = blobs.writer(key)
+    for _ in range(16):
+        writer.write(block)
+    assert blobs.keys("a") == []
+    assert (writer.size, writer.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    writer.commit(None if key else "a/large")
+    writer.abort()
+    assert blobs.keys("a") == ["a/large"]
+    assert blobs.half_written_by() == []
+    assert blobs.read("a/large") == data
+    assert blobs.read("a/large", 8_388_600, 20) == data[8_388_600:8_388_620]
+    blobs.fetch("a/large", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == data
+    with blobs.open("a/large") as stream:
+        assert hashlib.file_digest(stream, "sha256").hexdigest() == writer.sha256
+
+
+@pytest.mark.parametrize("size", [8 << 20, (8 << 20) + 1, 16 << 20])
+def test_a_blob_may_end_where_a_part_of_it_does(blobs: BlobStore, size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    blobs.put("a/even", data)
+    assert blobs.read("a/even") == data
+
+
+def test_an_open_blob_can_be_read_at_any_place(blobs: BlobStore) -> None:
+    data = random.Random(3).randbytes(3_000_000)
+    blobs.put("a/b", data)
+    with blobs.open("a/b") as stream:
+        assert stream.seekable()
+        for offset in (
+            0,
+            5,
+            2_999_990,
+            2_000_000,
+            262_140,
+            1_500_000,
+            1_500_100,
+            100,
+            2_999_999,
+            3_000_000,
+            9_000_000,
+        ):
+            assert stream.seek(offset) == offset
+            assert stream.tell() == offset
+            assert stream.read(1000) == data[offset : offset + 1000]
+        assert stream.seek(-10, os.SEEK_END) == 2_999_990
+        assert stream.read() == data[-10:]
+        stream.seek(-4, os.SEEK_CUR)
+        assert stream.read(2) == data[-4:-2]
+        stream.seek(7)
+        assert stream.read() == data[7:]
+
+
+def test_an_archive_and_a_table_are_read_from_where_they_lie(blobs: BlobStore, tmp_path: Path) -> None:
+    noise = random.Random(2).randbytes(700_000)
+    with zipfile.ZipFile(tmp_path / "archive", "w") as archive:
+        for name in ("one", "two", "three"):
+            archive.writestr(name, name.encode() + noise)
+    blobs.keep("a/archive", tmp_path / "archive")
+    with blobs.open("a/archive") as stream, zipfile.ZipFile(stream) as archive:
+        assert archive.read("two") == b"two" + noise
+        assert archive.testzip() is None
+    table = pa.table({"x": np.random.default_rng(1).random(300_000), "y": np.arange(300_000)})
+    pq.write_table(table, tmp_path / "table", row_group_size=10_000)
+    blobs.keep("a/table", tmp_path / "table")
+    with blobs.open("a/table") as stream:
+        assert pq.ParquetFile(stream).read_row_group(17).equals(table.slice(170_000, 10_000))
+
+
+def test_of_many_that_write_a_new_blob_one_does(
+    blobs: BlobStore, at_once: Callable[[Callable[[int], Any]], Sequence[Any]]
+) -> None:
+    for key in ("a/1", "a/2", "a/3"):
+        won = at_once(lambda thread, key=key: blobs.put_new(key, bytes([thread]) * 1000))
+        assert sorted(won) == [False] * 7 + [True]
+        assert blobs.read(key) == bytes([won.index(True)]) * 1000
+    assert blobs.put_new("a/1", b"late") is False
+    assert blobs.half_written_by() == []
+
+
+def test_blobs_are_deleted_and_listed_beyond_one_page(
+    blobs: BlobStore, at_once: Callable[[Callable[[int], Any]], Sequence[Any]]
+) -> None:
+    keys = sorted(f"many/{number % 7}/{number}" for number in range(1100))
+    at_once(lambda thread: [blobs.put(key, b"x") for key in keys[thread::8]])
+    assert blobs.keys("many") == keys
+    blobs.delete(keys[1:])
+    assert blobs.keys("many") == keys[:1]
+
+
+def test_the_name_of_a_blob_may_begin_like_another_ones(blobs: BlobStore) -> None:
+    names = ["a/b", "a/b c", "a/b+c", "a/b%20c", "a/b-c", "a/b.c", "a/bé", "a/b=c&d", "a/b?c#d"]
+    for name in names:
+        blobs.put(name, name.encode())
+    assert blobs.keys("a") == sorted(names)
+    assert [blobs.read(name) for name in names] == [name.encode() for name in names]
+    blobs.delete(names)
+    assert blobs.keys("a") == []

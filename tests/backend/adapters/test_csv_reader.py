@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from tensortrigger_backend.adapters.csv_arrow import ArrowCsvReader
 from tensortrigger_backend.domain.csv_rows import CsvSplitter
 from tensortrigger_backend.domain.errors import InvalidInput
+from tensortrigger_backend.domain.fields import FLOAT32_MAX, Field
 from tensortrigger_backend.domain.jobs import Slice
-from tensortrigger_backend.domain.schema import FLOAT32_MAX, Field, VectorSchema
-from tensortrigger_backend.ports.jobs import RowBatch, RowReader
+from tensortrigger_backend.domain.schema import VectorSchema
+from tensortrigger_backend.ports.rows import RowBatch
 
 SCHEMA = VectorSchema((Field("a"), Field("b", "INT")))
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -28,7 +29,7 @@ Reference = tuple[list[tuple[int, list[float]]], list[tuple[int, int, str | None
 
 
 @pytest.fixture(params=["arrow"])
-def reader(request: pytest.FixtureRequest) -> RowReader:
+def reader(request: pytest.FixtureRequest) -> ArrowCsvReader:
     return ArrowCsvReader()
 
 
@@ -77,7 +78,9 @@ def as_reference(batch: RowBatch) -> Reference:
     return rows, [(reject.row, reject.line, reject.field, reject.code) for reject in batch.rejects]
 
 
-def split_and_read(reader: RowReader, data: bytes, schema: VectorSchema, slice_rows: int = 50) -> Reference:
+def split_and_read(
+    reader: ArrowCsvReader, data: bytes, schema: VectorSchema, slice_rows: int = 50
+) -> Reference:
     splitter = CsvSplitter(schema.input_names, slice_rows)
     rows, rejects = [], []
     for slice_ in [*splitter.feed(data), *splitter.finish()]:
@@ -171,31 +174,80 @@ def test_rows_and_rejects_are_those_of_a_slow_reference(text: str, slice_rows: i
         assert len(batch.rows) + len(batch.rejects) == slice_.rows
 
 
+@settings(max_examples=200)
+@given(text=files(), slice_rows=st.integers(1, 12), whole_numbers=st.booleans())
+def test_a_model_of_32_bits_gets_the_same_rows_rounded_to_its_floats(
+    text: str, slice_rows: int, whole_numbers: bool
+) -> None:
+    schema = SCHEMA if whole_numbers else VectorSchema((Field("a"), Field("b")))
+    data = text.encode()
+    splitter = CsvSplitter(schema.input_names, slice_rows)
+    for slice_ in [*splitter.feed(data), *splitter.finish()]:
+        raw = data[slice_.offset : slice_.offset + slice_.length]
+        batch = ArrowCsvReader().read(raw, splitter.columns, schema, slice_, np.dtype("float32"))
+        rows, rejects = slowly(raw.decode(), splitter.columns, schema, slice_)
+        exact = np.array([values for _, values in rows], np.float64).reshape(-1, 2)
+        np.testing.assert_array_equal(batch.values.astype(np.float32), exact.astype(np.float32))
+        assert batch.rows.tolist() == [row for row, _ in rows]
+        assert as_reference(batch)[1] == rejects
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("340282356779733642752421368009120415744.0", False),  # half a step above the largest 32-bit float
+        ("340282356779733623858607532500980858880", True),  # the number of 64 bits below that
+        ("-3.4028235677973366e38", False),
+        ("1e-400", True),
+        ("inf", False),
+        ("nan", False),
+    ],
+)
+def test_a_number_that_32_bits_cannot_hold_is_rejected_and_the_largest_that_they_can_is_not(
+    reader: ArrowCsvReader, text: str, good: bool
+) -> None:
+    schema = VectorSchema((Field("a"), Field("b")))
+    data = f"1,2\n{text},4\n".encode()
+    batch = reader.read(data, ["a", "b"], schema, whole(data, 2), np.dtype("float32"))
+    assert batch.rows.tolist() == ([100, 101] if good else [100])
+    assert np.isfinite(batch.values).all()
+
+
+def test_records_longer_than_a_block_and_slices_of_many_blocks_are_read_whole(reader: ArrowCsvReader) -> None:
+    schema = VectorSchema((Field("a"), Field("b")))
+    rows = [(row / 7, -row / 3) for row in range(60_000)]
+    long_text = "x" * 700_000
+    data = "".join(f"{a},{'short' if row else long_text},{b}\n" for row, (a, b) in enumerate(rows)).encode()
+    batch = reader.read(data, ["a", "t", "b"], schema, whole(data, len(rows)), np.dtype("float32"))
+    np.testing.assert_array_equal(batch.values, np.array(rows, np.float32))
+    assert batch.rejects == ()
+
+
 def whole(data: bytes, rows: int) -> Slice:
     return Slice(0, 0, len(data), 100, rows, 5)
 
 
-def test_columns_are_matched_by_name_whatever_their_order(reader: RowReader) -> None:
+def test_columns_are_matched_by_name_whatever_their_order(reader: ArrowCsvReader) -> None:
     data = b"1,2\n3,4\n"
     assert reader.read(data, ["a", "b"], SCHEMA, whole(data, 2)).values.tolist() == [[1, 2], [3, 4]]
     assert reader.read(data, ["b", "a"], SCHEMA, whole(data, 2)).values.tolist() == [[2, 1], [4, 3]]
 
 
-def test_a_reject_says_line_field_value_and_how_many_more(reader: RowReader) -> None:
+def test_a_reject_says_line_field_value_and_how_many_more(reader: ArrowCsvReader) -> None:
     data = b"1,2\nlots,1.5\n"
     (reject,) = reader.read(data, ["a", "b"], SCHEMA, whole(data, 2)).rejects
     assert (reject.row, reject.line, reject.field) == (101, 6, "a")
     assert reject.message == "Line 6: field 'a' 'lots' is not a number (and 1 more of this row)."
 
 
-def test_a_slice_in_which_every_row_is_bad_has_no_values(reader: RowReader) -> None:
+def test_a_slice_in_which_every_row_is_bad_has_no_values(reader: ArrowCsvReader) -> None:
     for data in (b"x,1\n,2\n", b"1\n1,2,3\n"):
         batch = reader.read(data, ["a", "b"], SCHEMA, whole(data, 2))
         assert batch.values.shape == (0, 2)
         assert [reject.row for reject in batch.rejects] == [100, 101]
 
 
-def test_bytes_that_are_no_utf_8_reject_the_row_only_where_a_number_is_due(reader: RowReader) -> None:
+def test_bytes_that_are_no_utf_8_reject_the_row_only_where_a_number_is_due(reader: ArrowCsvReader) -> None:
     data = b"1,\xff\xfe,2\n3,ok,\xff\n"
     batch = reader.read(data, ["a", "t", "b"], SCHEMA, whole(data, 2))
     assert batch.rows.tolist() == [100]
@@ -211,7 +263,7 @@ def test_bytes_that_are_no_utf_8_reject_the_row_only_where_a_number_is_due(reade
     ],
 )
 def test_a_quotation_mark_inside_an_unquoted_field_never_joins_or_splits_rows(
-    reader: RowReader, body: bytes
+    reader: ArrowCsvReader, body: bytes
 ) -> None:
     schema = VectorSchema((Field("v"),))
     records = list(csv.reader(io.StringIO(body.decode(), newline="")))
@@ -221,7 +273,7 @@ def test_a_quotation_mark_inside_an_unquoted_field_never_joins_or_splits_rows(
     assert len(rejects) == len(records) - len(fitting)
 
 
-def test_a_harmless_quotation_mark_is_text(reader: RowReader) -> None:
+def test_a_harmless_quotation_mark_is_text(reader: ArrowCsvReader) -> None:
     data = b'5" by 6", "x" ,1\n"6"" pipe",y,2\n'
     schema = VectorSchema((Field("v"),))
     assert reader.read(data, ["t", "u", "v"], schema, whole(data, 2)).values.tolist() == [[1], [2]]
@@ -248,7 +300,7 @@ def test_a_file_of_stray_marks_is_read_as_a_csv_reader_does_or_refused(body: str
     assert len(rows) + len(rejects) == len(records)
 
 
-def test_a_carriage_return_that_stands_alone_is_refused(reader: RowReader) -> None:
+def test_a_carriage_return_that_stands_alone_is_refused(reader: ArrowCsvReader) -> None:
     with pytest.raises(InvalidInput, match="On line 3 a carriage return stands alone"):
         split_and_read(reader, b"a,b\n1,2\n3,4\r5,6\n", SCHEMA)
     data = b"1,2\r3,4\n"

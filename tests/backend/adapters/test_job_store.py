@@ -9,8 +9,8 @@ import pytest
 
 from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.job_store import SqlJobStore
-from tensortrigger_backend.domain.errors import Conflict, NotFound
-from tensortrigger_backend.domain.jobs import Claim, Job, JobState, Part, Slice, WakeUp
+from tensortrigger_backend.domain.errors import Conflict, NotFound, Unavailable
+from tensortrigger_backend.domain.jobs import Claim, Job, JobKind, JobState, Part, Slice, WakeUp
 from tensortrigger_backend.ports.jobs import JobStore
 from tensortrigger_backend.ports.storage import Idempotency
 
@@ -49,14 +49,15 @@ def claimed(
 ) -> Claim:
     claim = jobs.claim(WakeUp(job_id, number), worker, now, LEASE)
     assert claim is not None
+    assert claim.slice.number == number
     return claim
 
 
-def drained(jobs: JobStore) -> list[WakeUp]:
+def drained(jobs: JobStore, limit: int = 1000) -> list[WakeUp]:
     """What the relay would send now, taken out of the outbox."""
-    messages = jobs.outbox(1000)
-    jobs.sent([number for number, _ in messages])
-    return [wake_up for _, wake_up in messages]
+    messages: list[WakeUp] = []
+    jobs.relay(limit, messages.append)
+    return messages
 
 
 def test_a_job_is_found_as_it_was_added(jobs: JobStore) -> None:
@@ -69,7 +70,7 @@ def test_a_job_is_found_as_it_was_added(jobs: JobStore) -> None:
 
 def test_one_transaction_writes_the_job_and_its_messages(jobs: JobStore) -> None:
     jobs.add(job(), slices(3))
-    assert [wake_up for _, wake_up in jobs.outbox(10)] == [WakeUp("j1", number) for number in range(3)]
+    assert jobs.outbox(10) == [WakeUp("j1", number) for number in range(3)]
 
 
 def test_a_job_that_cannot_be_written_whole_is_not_written_at_all(jobs: JobStore) -> None:
@@ -81,37 +82,56 @@ def test_a_job_that_cannot_be_written_whole_is_not_written_at_all(jobs: JobStore
     assert jobs.outbox(10) == []
 
 
-def test_a_crash_between_add_and_relay_loses_no_message(jobs: JobStore, database: Database) -> None:
+def test_a_relay_that_dies_after_it_has_sent_loses_no_message(jobs: JobStore, database: Database) -> None:
+    class Killed(BaseException):
+        pass
+
     jobs.add(job(), slices(2))
+    sent: list[WakeUp] = []
+
+    def send(wake_up: WakeUp) -> None:
+        sent.append(wake_up)
+        if len(sent) == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        jobs.relay(10, send)
     reopened = Database(database.url)
     try:
-        again = SqlJobStore(reopened)
-        told = again.outbox(10)
-        # Read and published, but the relay dies before it says so: the messages are still there.
-        assert again.outbox(10) == told
-        assert [wake_up for _, wake_up in told] == [WakeUp("j1", 0), WakeUp("j1", 1)]
+        assert drained(SqlJobStore(reopened)) == sent == [WakeUp("j1", 0), WakeUp("j1", 1)]
     finally:
         reopened.close()
 
 
-def test_only_what_was_sent_leaves_the_outbox(jobs: JobStore) -> None:
+def test_a_queue_that_takes_no_more_gets_the_rest_later(jobs: JobStore) -> None:
     jobs.add(job(), slices(3))
-    first = jobs.outbox(2)
-    assert len(first) == 2
-    jobs.sent([number for number, _ in first])
-    assert [wake_up.partition for _, wake_up in jobs.outbox(10)] == [2]
-    jobs.sent([])
-    assert len(jobs.outbox(10)) == 1
+    sent: list[int] = []
+
+    def send(wake_up: WakeUp) -> None:
+        if len(sent) == 2:
+            raise Unavailable("The queue is full.")
+        sent.append(wake_up.partition)
+
+    with pytest.raises(Unavailable, match="full"):
+        jobs.relay(10, send)
+    assert sent == [0, 1]
+    assert jobs.outbox(10) == [WakeUp("j1", 2)]
 
 
-def test_a_number_of_the_outbox_never_means_another_message(jobs: JobStore) -> None:
+def test_relays_at_once_share_the_messages(jobs: JobStore, at_once: AtOnce) -> None:
+    jobs.add(job(rows=800), slices(80))
+    sent = at_once(lambda _: drained(jobs, 10))
+    assert sorted(wake_up.partition for some in sent for wake_up in some) == list(range(80))
+    assert jobs.outbox(10) == []
+
+
+def test_the_outbox_forgets_what_was_to_be_said_of_ended_jobs(jobs: JobStore) -> None:
     jobs.add(job("j1"), slices(1))
-    (number, _), *_ = jobs.outbox(10)
     jobs.cancel("j1", "ann", 2.0)
     jobs.add(job("j2"), slices(1))
-    # A relay that had read the cancelled job's message says only now that it was sent.
-    jobs.sent([number])
-    assert [wake_up for _, wake_up in jobs.outbox(10)] == [WakeUp("j2", 0)]
+    assert jobs.outbox(10) == [WakeUp("j2", 0)]
+    assert drained(jobs) == [WakeUp("j2", 0)]
+    assert jobs.relay(10, lambda _: None) == 0
 
 
 def test_a_job_without_rows_has_succeeded_at_once(jobs: JobStore) -> None:
@@ -155,11 +175,11 @@ def test_the_first_claim_sets_the_job_running(jobs: JobStore) -> None:
     assert jobs.claimants() == ["w1"]
 
 
-def test_there_is_nothing_to_claim_of_what_is_unknown_done_or_held(jobs: JobStore) -> None:
-    jobs.add(job(), slices(2))
+def test_there_is_nothing_to_claim_of_what_is_done_or_held(jobs: JobStore) -> None:
+    assert jobs.claim(WakeUp("nothing", 0), "w1", 1.0, LEASE) is None
+    jobs.add(job(), slices(1))
     claim = claimed(jobs)
-    for wake_up in (WakeUp("j1", 0), WakeUp("j1", 7), WakeUp("nothing", 0)):
-        assert jobs.claim(wake_up, "w2", 3.0, LEASE) is None
+    assert jobs.claim(WakeUp("j1", 0), "w2", 3.0, LEASE) is None
     assert jobs.commit(claim, part(claim), 3.0)
     assert jobs.claim(WakeUp("j1", 0), "w2", 1000.0, LEASE) is None
 
@@ -217,13 +237,14 @@ def test_a_cancelled_job_takes_no_commit_no_renewal_and_no_claim(jobs: JobStore)
     assert not jobs.commit(claim, part(claim), 4.0)
     assert jobs.claim(WakeUp("j1", 1), "w2", 4.0, LEASE) is None
     assert jobs.outbox(10) == []
-    assert jobs.sweep(1000.0, 0.0) == 0
+    assert jobs.sweep(1000.0) == 0
+    assert jobs.tell_again(JobKind.SCORE, 0, 1000.0, 1000.0) == 0
     assert not jobs.finish("j1", 5.0)
     assert jobs.cancel("j1", "ann", 9.0) == cancelled
 
 
 def test_a_cancel_that_comes_after_the_end_changes_nothing(jobs: JobStore) -> None:
-    jobs.add(job(), slices(1))
+    jobs.add(job(rows=10), slices(1))
     claim = claimed(jobs)
     jobs.commit(claim, part(claim), 3.0)
     assert jobs.finish("j1", 4.0)
@@ -232,12 +253,12 @@ def test_a_cancel_that_comes_after_the_end_changes_nothing(jobs: JobStore) -> No
 
 def test_a_job_finishes_only_when_all_partitions_are_done(jobs: JobStore) -> None:
     jobs.add(job(), slices(3))
+    claims = [claimed(jobs, number) for number in range(3)]
     for number in (2, 0, 1):
         assert not jobs.all_done("j1")
         assert not jobs.finish("j1", 3.0)
         assert jobs.complete_unfinished() == []
-        claim = claimed(jobs, number)
-        assert jobs.commit(claim, part(claim, rejected=number), 3.0 + number)
+        assert jobs.commit(claims[number], part(claims[number], rejected=number), 3.0 + number)
     assert jobs.all_done("j1")
     assert jobs.complete_unfinished() == ["j1"]
     assert [slice_.number for slice_, _ in jobs.parts("j1")] == [0, 1, 2]

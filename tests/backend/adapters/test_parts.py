@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 
 from tensortrigger_backend.adapters.parts_parquet import ParquetParts
 from tensortrigger_backend.domain.jobs import Reject
-from tensortrigger_backend.ports.jobs import PartFormat
+from tensortrigger_backend.ports.parts import PartFormat
 
 
 @pytest.fixture(params=["parquet"])
@@ -29,7 +31,8 @@ def test_outputs_of_any_shape_come_back(
 ) -> None:
     values = (np.arange(rows * int(np.prod(shape))) % 7).reshape(rows, *shape).astype(dtype)
     numbers = np.arange(rows, dtype=np.int64) * 3 + 10
-    read_numbers, outputs = parts.decode(parts.encode(numbers, {"y": values}))
+    read = parts.decode(parts.encode(numbers, {"y": values}))
+    read_numbers, outputs = read.rows, read.outputs
     assert list(outputs) == ["y"]
     assert (outputs["y"].dtype, outputs["y"].shape) == (values.dtype, values.shape)
     np.testing.assert_array_equal(outputs["y"], values)
@@ -42,7 +45,7 @@ def test_outputs_of_any_shape_come_back(
 )
 def test_every_bit_of_a_float_survives(values: npt.NDArray[Any]) -> None:
     numbers = np.arange(len(values), dtype=np.int64)
-    _, outputs = ParquetParts().decode(ParquetParts().encode(numbers, {"y": values}))
+    outputs = ParquetParts().decode(ParquetParts().encode(numbers, {"y": values})).outputs
     assert outputs["y"].tobytes() == values.tobytes()
 
 
@@ -52,7 +55,7 @@ def test_several_outputs_keep_their_names_and_order(parts: PartFormat) -> None:
         "row": np.zeros((2, 2), np.float32),
         "a": np.array([1, 2], np.int64),
     }
-    _, outputs = parts.decode(parts.encode(np.array([4, 9]), given_outputs))
+    outputs = parts.decode(parts.encode(np.array([4, 9]), given_outputs)).outputs
     assert list(outputs) == list(given_outputs)
     for name, values in given_outputs.items():
         np.testing.assert_array_equal(outputs[name], values)
@@ -71,3 +74,18 @@ REJECTS = st.builds(
 @given(st.lists(REJECTS, max_size=5))
 def test_rejects_come_back(rejects: list[Reject]) -> None:
     assert ParquetParts().decode_rejects(ParquetParts().encode_rejects(rejects)) == rejects
+
+
+def test_numbers_become_parts_and_results_without_pandas() -> None:
+    script = """
+import sys
+import numpy as np
+from tensortrigger_backend.adapters.parts_parquet import ParquetParts
+parts = ParquetParts()
+encoded = parts.encode(np.arange(3), {"y": np.ones((3, 2), np.float32)})
+scored = parts.decode(encoded)
+table = {"row": scored.rows, "y_0": scored.outputs["y"][:, 0]}
+assert b"".join(parts.file(["row", "y_0"], lambda: iter([table]), False))
+assert "pandas" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -19,6 +19,8 @@ import numpy as np
 import pytest
 
 HERE = Path(__file__).parent
+PATIENCE = "120"
+"""Seconds that publishing may take where nothing is tested but what comes after it, on a machine however busy."""
 
 
 class Server:
@@ -46,7 +48,7 @@ class Server:
         line = self.process.stdout.readline().decode()
         assert line.startswith("TensorTrigger backend ready at http://"), self.log.read_text()[-2000:]
         self.url = line.split()[-1]
-        self.client = httpx.Client(base_url=self.url, timeout=60)
+        self.client = httpx.Client(base_url=self.url, timeout=150)
 
     def kill(self) -> None:
         """End it as a crash would, with no chance to tidy up."""
@@ -118,7 +120,7 @@ def published_data(
 
     They are copies of one that a server left, so that a server of a test's own need not start TensorFlow.
     """
-    template = start_server()
+    template = start_server(publish_wait=PATIENCE)
     answer = template.publish(models / "churn.h5", "churn")
     assert answer.status_code == 201, answer.text
     assert template.stop() == 0
@@ -132,7 +134,7 @@ def published_data(
 @pytest.fixture(scope="session")
 def server(start_server: Callable[..., Server]) -> Server:
     """The one that most tests share; its slices are small, so that small files make several partitions."""
-    return start_server(slice_rows="100", log_level="warning")
+    return start_server(slice_rows="100", log_level="warning", publish_wait=PATIENCE)
 
 
 def columns(*names: str, **var_types: str) -> dict[str, Any]:

@@ -165,9 +165,9 @@ def test_a_model_that_takes_tensors_says_so(server: Any) -> None:
         ({"model": "nobody"}, 404, "There is no model 'nobody'"),
         ({"model": "churn/9"}, 404, "has no version 9; latest is 1"),
         ({"model": "Not A Name"}, 400, "is not a model name"),
-        ({"model": "churn/zero"}, 400, "name or name/version"),
-        ({"model": "churn/0000000000019999999999999999999"}, 400, "name or name/version"),
-        ({"model": "churn/" + "1" * 5000}, 400, "name or name/version"),
+        ({"model": "churn/zero"}, 400, "name@alias or name/version"),
+        ({"model": "churn/0000000000019999999999999999999"}, 400, "name@alias or name/version"),
+        ({"model": "churn/" + "1" * 5000}, 400, "name@alias or name/version"),
         ({"model": "Churn"}, 400, "did you mean 'churn'?"),
         ({"model_id": 5}, 400, "model_id must be a string"),
         ({}, 400, "Name the model"),
@@ -347,7 +347,7 @@ def test_a_csv_for_a_model_that_takes_tensors_is_refused(server: Any) -> None:
 
 def test_a_job_of_another_format_is_a_415(server: Any) -> None:
     answer = server.client.post(
-        "/jobs", params={"model": "churn"}, content=b"{}", headers={"content-type": "application/json"}
+        "/jobs", params={"model": "churn"}, content=b"<a/>", headers={"content-type": "text/xml"}
     )
     fault(answer, 415)
 

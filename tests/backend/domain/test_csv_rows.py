@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tensortrigger_backend.domain.csv_records import lone_return, record_ends, record_lines
-from tensortrigger_backend.domain.csv_rows import BOM, MAX_COLUMNS, MAX_RECORD, CsvSplitter
+from tensortrigger_backend.domain.csv_rows import BOM, MAX_RECORD, CsvSplitter
 from tensortrigger_backend.domain.errors import InvalidInput
 from tensortrigger_backend.domain.jobs import Slice
+from tensortrigger_backend.domain.upload_columns import MAX_COLUMNS
 
 FEEDS = ("\n", "\r\n")
 

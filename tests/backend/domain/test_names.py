@@ -16,7 +16,13 @@ from tensortrigger_backend.domain.access import (
     split_ticket,
 )
 from tensortrigger_backend.domain.errors import Fault, Forbidden, InvalidInput
-from tensortrigger_backend.domain.models import NAME_PATTERN, checked_name, name_from_title, parse_reference
+from tensortrigger_backend.domain.models import (
+    NAME_PATTERN,
+    Reference,
+    checked_name,
+    name_from_title,
+    parse_reference,
+)
 
 SECRET = "A" * 20 + "-_" + "9" * 21
 
@@ -67,11 +73,16 @@ def test_bad_names_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("reference", "meant"),
-    [("churn", ("churn", None)), ("churn/3", ("churn", 3)), ("churn/120", ("churn", 120))],
+    [
+        ("churn", Reference("churn")),
+        ("churn/3", Reference("churn", version=3)),
+        ("churn/120", Reference("churn", version=120)),
+        ("churn@production", Reference("churn", alias="production")),
+        ("churn@latest", Reference("churn", alias="latest")),
+        ("a.b-c_d@x.y", Reference("a.b-c_d", alias="x.y")),
+    ],
 )
-def test_a_reference_is_a_name_with_or_without_a_version(
-    reference: str, meant: tuple[str, int | None]
-) -> None:
+def test_a_reference_is_a_name_alone_or_with_an_alias_or_a_version(reference: str, meant: Reference) -> None:
     assert parse_reference(reference) == meant
 
 
@@ -92,6 +103,13 @@ def test_a_reference_is_a_name_with_or_without_a_version(
         "A/1",
         "a/99999999999",
         "a/ 1",
+        "@production",
+        "a@",
+        "a@B",
+        "a@b@c",
+        "a@b/1",
+        "a/1@b",
+        "a@b\n",
     ],
 )
 def test_other_references_are_refused(reference: str) -> None:

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tensortrigger_backend.domain.encoding import FAULT_LIMIT
 from tensortrigger_backend.domain.errors import InvalidInput
-from tensortrigger_backend.domain.schema import FAULT_LIMIT, Field, VectorSchema
+from tensortrigger_backend.domain.fields import Field
+from tensortrigger_backend.domain.schema import VectorSchema
 from tensortrigger_backend.domain.tensors import Signature, TensorSpec
 
 

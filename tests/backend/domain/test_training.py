@@ -282,7 +282,7 @@ def test_a_model_of_whole_numbers_learns_from_no_fraction() -> None:
         {"a": {"var_type": "FLOAT", "index": 0}, "b": {"var_type": "FLOAT", "index": 1}}
     )
     body = {"input_vectors": [[1, 2.5]], "output_vectors": [[1, 2, 3]]}
-    assert faults_of(body, None, signature(dtype="int32"), schema) == [("tensor_dtype", None)]
+    assert faults_of(body, None, signature(dtype="int32"), schema) == [("not_an_integer", 0)]
     body["input_vectors"] = [[1, 2]]
     points, _ = pointed(body, None, signature(dtype="int32"), schema)
     assert points.inputs[0].dtype == np.int32

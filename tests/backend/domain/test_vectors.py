@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tensortrigger_backend.domain.encoding import FAULT_LIMIT
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
-from tensortrigger_backend.domain.schema import FAULT_LIMIT, FLOAT32_MAX, Field, VectorSchema
+from tensortrigger_backend.domain.fields import FLOAT32_MAX, Field
+from tensortrigger_backend.domain.schema import VectorSchema
 
 SCHEMA = VectorSchema((Field("age", "INT"), Field("mass"), Field("height")))
 GOOD: dict[str, Any] = {"height": 3.5, "age": 1, "mass": 2}

@@ -19,12 +19,13 @@ from onnx import TensorProto, helper, numpy_helper
 from tensortrigger_backend.adapters.artifact_file import GRAPH, Manifest, write_artifact
 from tensortrigger_backend.adapters.blobs_local import LocalBlobs
 from tensortrigger_backend.adapters.child_process import PlainChildLauncher
-from tensortrigger_backend.adapters.csv_arrow import ArrowCsvReader
 from tensortrigger_backend.adapters.engine_tensorflow import TensorFlowEngine
 from tensortrigger_backend.adapters.engines import Engines
 from tensortrigger_backend.adapters.forge_process import ForgeProcess
 from tensortrigger_backend.adapters.parts_parquet import ParquetParts
 from tensortrigger_backend.adapters.queue_memory import MemoryQueue
+from tensortrigger_backend.adapters.row_formats import row_formats
+from tensortrigger_backend.adapters.sql.content_store import SqlContentStore
 from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.job_store import SqlJobStore
 from tensortrigger_backend.adapters.sql.model_store import SqlModelStore
@@ -36,12 +37,16 @@ from tensortrigger_backend.domain.schema import VectorSchema
 from tensortrigger_backend.domain.tensors import Signature, TensorSpec
 from tensortrigger_backend.ports.engines import Forge
 from tensortrigger_backend.ports.jobs import JobStore
+from tensortrigger_backend.ports.rows import CutSize
 from tensortrigger_backend.ports.storage import BlobStore, Idempotency
+from tensortrigger_backend.services.contents import Contents
 from tensortrigger_backend.services.model_cache import ModelCache
 from tensortrigger_backend.services.recovery import Recovery
 from tensortrigger_backend.services.registry import Registry
-from tensortrigger_backend.services.scoring import CsvLimits, Scoring
-from tensortrigger_backend.services.worker import Worker
+from tensortrigger_backend.services.scorer import Scorer
+from tensortrigger_backend.services.scoring import Scoring
+from tensortrigger_backend.services.steps import Step, keep_going
+from tensortrigger_backend.services.worker import Intake, Worker
 
 # A machine that is busy with other things fails no property.
 settings.register_profile("unhurried", deadline=None)
@@ -115,9 +120,10 @@ class JobLine:
     queue: MemoryQueue
     registry: Registry
     cache: ModelCache
-    limits: CsvLimits
+    limits: CutSize
     dead: set[str] = field(default_factory=set)
     scored: list[tuple[int, int]] = field(default_factory=list)
+    principal: Principal = ANN
 
     def publish(
         self,
@@ -149,11 +155,20 @@ class JobLine:
         self.blobs.put(f"models/{model_id}/source", b"what was uploaded")
         self.blobs.put(f"models/{model_id}/servable", artifact.read_bytes())
         verdict = ForgeVerdict(True, format="keras", signature=signature, engine=ONNX, max_deviation=0.0)
-        return self.models.make_ready(model_id, verdict, f"models/{model_id}/servable", "1" * 64)
+        return self.models.make_ready(
+            model_id, verdict, f"models/{model_id}/servable", "1" * 64, self.clock()
+        )
 
     def scoring(self) -> Scoring:
         return Scoring(
-            self.registry, self.jobs, self.blobs, ParquetParts(), self.limits, self.clock, lambda: None
+            self.registry,
+            self.jobs,
+            self.blobs,
+            row_formats(),
+            ParquetParts(),
+            self.limits,
+            self.clock,
+            lambda: None,
         )
 
     def upload(
@@ -176,36 +191,51 @@ class JobLine:
         jobs: JobStore | None = None,
         blobs: BlobStore | None = None,
         lease: float = LEASE,
+        at: Callable[[Step], None] = keep_going,
+        intake: Intake | None = None,
     ) -> Worker:
         return Worker(
             name,
             jobs or self.jobs,
-            self.models,
             blobs or self.blobs,
-            self.cache,
-            ArrowCsvReader(),
-            ParquetParts(),
+            Scorer(self.models, blobs or self.blobs, self.cache, row_formats(), ParquetParts(), at),
             self.clock,
             lease,
             lambda scored, rejected: self.scored.append((scored, rejected)),
+            intake,
+            at,
         )
 
-    def recovery(self, worker: Worker) -> Recovery:
+    def recovery(
+        self,
+        worker: Worker,
+        at: Callable[[Step], None] = keep_going,
+        jobs: Any = None,
+        finish: Callable[[str], None] | None = None,
+        tidy: Callable[[], object] = lambda: None,
+    ) -> Recovery:
         return Recovery(
-            self.jobs,
+            jobs or self.jobs,
             self.queue,
             self.registry,
             lambda workers: [name for name in workers if name in self.dead],
-            worker.finish,
+            finish or worker.finish,
             self.clock,
             LEASE / 3,
+            tidy=tidy,
+            at=at,
         )
 
     def work(self, worker: Worker) -> int:
         """Let the worker do whatever the queue holds; how many messages that were."""
         count = 0
         while (delivery := self.queue.receive(0.0)) is not None:
-            worker.handle(delivery.wake_up)
+            try:
+                worker.handle(delivery.wake_up)
+            except BaseException:
+                # As a broker does with what a dead consumer had in hand.
+                delivery.nack()
+                raise
             delivery.ack()
             count += 1
         return count
@@ -268,10 +298,12 @@ def line(tmp_path: Path, clock: Clock, database: Database, unstarted_forge: Forg
     registry = Registry(
         models,
         blobs,
+        Contents(SqlContentStore(database), blobs, clock),
         unstarted_forge,
         scratch,
         clock,
         lambda model_id: cache.forget(model_id),
+        lambda owner, name: cache.forget_name(owner, name),
         "here",
         lambda processes: [name for name in processes if name != "here"],
     )
@@ -287,7 +319,7 @@ def line(tmp_path: Path, clock: Clock, database: Database, unstarted_forge: Forg
         queue,
         registry,
         cache,
-        CsvLimits(10, 1 << 20, 1 << 24),
+        CutSize(10, 1 << 20, 1 << 24),
     )
     queue.close()
     cache.close()

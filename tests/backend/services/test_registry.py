@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tensortrigger_backend.bootstrap import make_data_dir, pepper_of
+from tensortrigger_backend.bootstrap.pepper import make_data_dir, pepper_of
 from tensortrigger_backend.domain.access import EVERYTHING, Principal, Scope
 from tensortrigger_backend.domain.errors import (
     Conflict,
@@ -24,9 +24,10 @@ from tensortrigger_backend.domain.errors import (
     NotFound,
     Unavailable,
 )
+from tensortrigger_backend.domain.listing import VersionFilter
 from tensortrigger_backend.domain.models import VersionState
 from tensortrigger_backend.ports.storage import Idempotency
-from tensortrigger_backend.services.registry import Draft
+from tensortrigger_backend.services.drafts import Draft
 
 if TYPE_CHECKING:
     from tests.backend.services.conftest import JobLine
@@ -143,11 +144,11 @@ def test_an_upload_that_was_not_judged_is_refused_with_the_reason(line: JobLine)
     with pytest.raises(ModelRefused, match="was refused"):
         line.registry.resolve("ann", version.model_id, None)
     assert line.models.unsettled() == []
-    assert line.registry.page(ANN, None, None, 10, None).items == ()
-    (refused,) = line.registry.page(ANN, None, "refused", 10, None).items
+    assert line.registry.page(ANN, VersionFilter(), 10, None).items == ()
+    (refused,) = line.registry.page(ANN, VersionFilter.of(state="refused"), 10, None).items
     assert refused.report["faults"][0]["message"] == "The forge was too slow."
     with pytest.raises(InvalidInput, match="no state"):
-        line.registry.page(ANN, None, "lost", 10, None)
+        VersionFilter.of(state="lost")
 
 
 def test_a_settled_version_is_not_judged_again(line: JobLine) -> None:

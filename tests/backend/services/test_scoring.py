@@ -20,10 +20,11 @@ from tensortrigger_backend.domain.errors import (
     PayloadTooLarge,
     Unavailable,
 )
+from tensortrigger_backend.domain.job_options import JobOptions
 from tensortrigger_backend.domain.jobs import JobState
 from tensortrigger_backend.domain.models import ModelVersion
+from tensortrigger_backend.ports.rows import CutSize
 from tensortrigger_backend.ports.storage import Idempotency
-from tensortrigger_backend.services.scoring import CsvLimits
 
 if TYPE_CHECKING:
     from tests.backend.services.conftest import JobLine
@@ -194,7 +195,7 @@ def test_a_refused_upload_leaves_nothing_behind(
 
 def test_an_upload_over_the_limit_leaves_nothing_behind(line: JobLine, version: ModelVersion) -> None:
     before = everything_kept(line)
-    line.limits = CsvLimits(10, 1 << 20, 100)
+    line.limits = CutSize(10, 1 << 20, 100)
     with pytest.raises(PayloadTooLarge, match="100 bytes"):
         line.upload(version, b"a,b,c\n" + b"1,2,3\n" * 16, block=7)
     assert everything_kept(line) == before
@@ -268,12 +269,12 @@ def test_a_model_that_takes_no_single_vector_scores_no_csv(line: JobLine) -> Non
     from dataclasses import replace
 
     from tensortrigger_backend.domain.tensors import Signature, TensorSpec
-    from tensortrigger_backend.services.scoring import CsvIntake
+    from tensortrigger_backend.services.intake import wanted_of
 
     version = line.publish(np.array([[1.0]]))
     image = Signature((TensorSpec("x", "float32", (-1, 8, 8)),), (TensorSpec("y", "float32", (-1, 1)),))
     with pytest.raises(InvalidInput, match="take one vector"):
-        CsvIntake(line.blobs, "ann", replace(version, signature=image), line.limits)
+        wanted_of(replace(version, signature=image), JobOptions())
 
 
 def test_a_removed_model_finishes_the_jobs_that_run_on_it(line: JobLine, version: ModelVersion) -> None:
@@ -320,7 +321,10 @@ def test_a_servable_that_is_damaged_fails_the_job_after_five_attempts(
     line.blobs.put(f"models/{version.model_id}/servable", b"no zip")
     job = line.upload(version, b"a,b,c\n1,0,0\n")
     line.run()
-    failed = line.state(job)
+    while not (failed := line.state(job)).state.final:
+        line.clock.wait(60)
+        line.recovery(line.worker()).look_after()
+        line.run()
     assert (failed.state, failed.attempts) == (JobState.FAILED, 5)
     assert "publish the model again" in (failed.error or "")
     # Once the cause is mended, a retry takes the same job to its end.
@@ -334,7 +338,7 @@ def test_many_slices_by_bytes_give_the_same_answers(
     line: JobLine, version: ModelVersion, table: Table
 ) -> None:
     x = np.random.default_rng(3).integers(-9, 9, (60, 3)).astype(float)
-    line.limits = CsvLimits(1000, 40, 1 << 20)
+    line.limits = CutSize(1000, 40, 1 << 20)
     job = line.upload(version, table(x, ["a", "b", "c"]), block=11)
     assert job.partitions_total > 10
     line.run()

@@ -17,6 +17,7 @@ import pytest
 
 from tensortrigger_backend.adapters.points_file import NpzPoints, read_points
 from tensortrigger_backend.adapters.queue_memory import MemoryQueue
+from tensortrigger_backend.adapters.sql.content_store import SqlContentStore
 from tensortrigger_backend.adapters.sql.run_store import SqlRunStore
 from tensortrigger_backend.adapters.sql.training_store import SqlTrainingStore
 from tensortrigger_backend.domain.access import EVERYTHING, Principal, Scope
@@ -30,12 +31,14 @@ from tensortrigger_backend.domain.errors import (
     Unavailable,
 )
 from tensortrigger_backend.domain.jobs import MAX_ATTEMPTS, Job, JobKind, JobState, WakeUp
+from tensortrigger_backend.domain.listing import VersionFilter
 from tensortrigger_backend.domain.models import ModelVersion, VersionState
 from tensortrigger_backend.domain.publishing import ONNX, ForgeVerdict
 from tensortrigger_backend.domain.runs import Point, PointKind, RunState
 from tensortrigger_backend.domain.training import TrainingFacts, TrainingPlan
 from tensortrigger_backend.ports.storage import Idempotency
 from tensortrigger_backend.ports.training import Saved, Told, Trained, TrainingEvent
+from tensortrigger_backend.services.contents import Contents
 from tensortrigger_backend.services.notices import Notices
 from tensortrigger_backend.services.publishing import PublishLine
 from tensortrigger_backend.services.recovery import Recovery
@@ -179,10 +182,12 @@ class School:
         self.registry = Registry(
             line.models,
             line.blobs,
+            Contents(SqlContentStore(line.database), line.blobs, line.clock),
             self.anvil,
             line.root / "scratch",
             line.clock,
             lambda _: None,
+            lambda owner, name: None,
             "here",
             lambda names: [],
         )
@@ -257,7 +262,7 @@ class School:
             self.recovery().relay()
 
     def made(self, job: Job) -> list[ModelVersion]:
-        page = self.line.models.page("ann", None, None, 100, None)
+        page = self.line.models.page("ann", VersionFilter(), 100, None)
         return [version for version in page.items if version.parent is not None]
 
     def everything_is_there_once(self, job: Job) -> None:
@@ -382,7 +387,7 @@ def test_a_model_that_the_forge_refuses_fails_its_training_and_leaves_no_version
     school.work(school.worker())
     assert school.line.state(job).state is JobState.FAILED
     assert "too strange" in (school.line.state(job).error or "")
-    page = school.line.models.page("ann", None, VersionState.REFUSED, 100, None)
+    page = school.line.models.page("ann", VersionFilter(state=VersionState.REFUSED), 100, None)
     assert page.items == ()
 
 

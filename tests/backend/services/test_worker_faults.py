@@ -14,8 +14,9 @@ from tensortrigger_backend.adapters.queue_memory import MemoryQueue
 from tensortrigger_backend.domain.access import EVERYTHING, Principal
 from tensortrigger_backend.domain.errors import Unavailable
 from tensortrigger_backend.domain.jobs import Job, JobState, WakeUp
+from tensortrigger_backend.ports.rows import CutSize
 from tensortrigger_backend.services.recovery import UNSENT_FOR
-from tensortrigger_backend.services.scoring import CsvLimits
+from tensortrigger_backend.services.steps import Step
 from tensortrigger_backend.services.worker import Worker, WorkerThread
 
 if TYPE_CHECKING:
@@ -24,12 +25,24 @@ if TYPE_CHECKING:
 ANN = Principal("ann", EVERYTHING)
 LEASE = 10.0
 WEIGHTS = np.array([[3.0]])
+OUTSIDE = (Step.UPLOAD_STORED, Step.JOB_WRITTEN, Step.TOLD, Step.ACKNOWLEDGED)
+"""Steps that are passed before there is a job to work on, or after all is done."""
 CALLS = 16
 """Calls that one worker makes of the stores for a job of two partitions, one of which has a reject."""
 
 
 class Killed(BaseException):
     """The process is gone: nothing after this line runs."""
+
+
+def dies_at(step: Step) -> Callable[[Step], None]:
+    """Kills at the first pass of a step."""
+
+    def at(passed: Step) -> None:
+        if passed is step:
+            raise Killed(step)
+
+    return at
 
 
 class Interrupted:
@@ -143,15 +156,36 @@ def test_a_process_may_die_after_any_call_and_the_next_one_goes_on_at_once(line:
     assert line.state(job).attempts <= 3
 
 
+@pytest.mark.parametrize("step", [step for step in Step if step not in OUTSIDE])
+def test_a_process_may_die_at_any_step_and_another_one_goes_on(line: JobLine, step: Step) -> None:
+    job = small_job(line)
+    doomed = line.worker("w1", at=dies_at(step))
+    recovery = line.recovery(doomed, at=dies_at(step))
+
+    def relay_and_work() -> None:
+        recovery.relay()
+        line.work(doomed)
+
+    with pytest.raises(Killed):
+        relay_and_work()
+    line.dead.add("w1")
+    successor = line.worker("w2")
+    line.recovery(successor).look_after()
+    line.work(successor)
+    everything_is_there_once(line, job)
+    assert line.state(job).attempts <= 3
+
+
 def test_a_job_of_which_every_worker_dies_fails_and_names_the_partition(line: JobLine) -> None:
     job = small_job(line)
+    line.worker().handle(WakeUp(job.job_id, 0))
     for attempt in range(5):
         doomed, _, _ = worker_that_dies(line, after=0)
         with pytest.raises(Killed):
             doomed.handle(WakeUp(job.job_id, 1))
         line.clock.wait(LEASE + 1)
         line.recovery(line.worker("w2")).look_after()
-        assert line.state(job).attempts == attempt + 1
+        assert line.state(job).attempts == attempt + 2
     failed = line.state(job)
     assert failed.state is JobState.FAILED
     assert failed.error == "Partition 1 failed after 5 attempts: Its worker died or lost its lease each time."
@@ -171,20 +205,20 @@ def test_a_worker_that_slept_past_its_lease_commits_nothing_and_clears_up(line: 
             line.run(line.worker("w2"))
 
     sleeper = line.worker("w1", jobs=Interrupted(line.jobs, sleep_before_commit))
-    sleeper.handle(WakeUp(job.job_id, 1))
+    sleeper.handle(WakeUp(job.job_id, 0))
     assert slept
     everything_is_there_once(line, job)
     assert line.state(job).attempts == 3
-    assert [part.results_key[-10:] for _, part in line.jobs.parts(job.job_id)] == ["-1.parquet", "-2.parquet"]
+    assert [part.results_key[-10:] for _, part in line.jobs.parts(job.job_id)] == ["-2.parquet", "-1.parquet"]
 
 
 def test_a_part_that_was_orphaned_is_collected_when_the_job_succeeds(line: JobLine) -> None:
     job = small_job(line)
-    doomed, calls, _ = worker_that_dies(line, before=4)
+    doomed, calls, _ = worker_that_dies(line, before=3)
     with pytest.raises(Killed):
-        doomed.handle(WakeUp(job.job_id, 1))
+        doomed.handle(WakeUp(job.job_id, 0))
     assert calls.calls[-1] == "commit"
-    assert len(line.blobs.keys(f"jobs/{job.job_id}/parts")) == 2
+    assert len(line.blobs.keys(f"jobs/{job.job_id}/parts")) == 1
     line.clock.wait(LEASE + 1)
     line.run()
     everything_is_there_once(line, job)
@@ -217,7 +251,7 @@ def test_a_job_that_is_cancelled_while_it_finishes_does_not_succeed(line: JobLin
 
 def long_job(line: JobLine) -> Job:
     """One partition of three calls of the engine."""
-    line.limits = CsvLimits(20_000, 1 << 24, 1 << 24)
+    line.limits = CutSize(20_000, 1 << 24, 1 << 24)
     version = line.publish(WEIGHTS, {"v": {"var_type": "FLOAT", "index": 0}})
     return line.upload(version, b"v\n" + b"".join(b"%d\n" % row for row in range(9000)))
 
@@ -275,10 +309,10 @@ def test_a_partition_whose_job_was_cancelled_is_dropped_at_the_next_renewal(line
 
 
 def test_every_message_delivered_three_times_at_once_gives_one_commit_a_partition(line: JobLine) -> None:
-    line.limits = CsvLimits(5, 1 << 20, 1 << 20)
+    line.limits = CutSize(5, 1 << 20, 1 << 20)
     version = line.publish(WEIGHTS, {"v": {"var_type": "FLOAT", "index": 0}})
     job = line.upload(version, b"v\n" + b"".join(b"%d\n" % row for row in range(40)))
-    for _, wake_up in line.jobs.outbox(100):
+    for wake_up in line.jobs.outbox(100):
         for _ in range(3):
             line.queue.publish(wake_up)
     threads = [threading.Thread(target=line.work, args=(line.worker(f"w{number}"),)) for number in range(4)]
@@ -291,18 +325,12 @@ def test_every_message_delivered_three_times_at_once_gives_one_commit_a_partitio
     assert line.rows(job)[0] == list(range(40))
 
 
-def test_a_relay_that_dies_before_it_says_sent_sends_again_and_harms_nothing(line: JobLine) -> None:
+def test_a_relay_that_dies_after_it_has_sent_sends_again_and_harms_nothing(line: JobLine) -> None:
     job = small_job(line)
-
-    def die(name: str) -> None:
-        if name == "sent":
-            raise Killed(name)
-
-    recovery = line.recovery(line.worker())
-    recovery._jobs = Interrupted(line.jobs, die)
+    recovery = line.recovery(line.worker(), at=dies_at(Step.RELAYED))
     with pytest.raises(Killed):
         recovery.relay()
-    assert line.queue.depth() == 2
+    assert line.queue.depth() == 1
     line.run()
     everything_is_there_once(line, job)
     assert line.state(job).attempts == 2

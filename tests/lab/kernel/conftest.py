@@ -18,7 +18,8 @@ from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 MIME = "application/vnd.tensortrigger.rpc+json"
-PATIENCE = 60.0
+PATIENCE = 180.0
+"""Seconds for a step that takes one or two on an idle machine, ten where it imports TensorFlow."""
 
 STAND_IN = """
 import sys, time, types
@@ -146,6 +147,15 @@ class Notebook:
         seconds = time.perf_counter() - began
         published = self._published(message["header"]["msg_id"])
         return Answer(reply["content"]["user_expressions"]["tt"], reply["content"], published, seconds)
+
+    def ask_quickly(self, method: str, *, seconds: float = 1.0, **params: Any) -> Answer:
+        """Ask, and up to twice more where that took longer: a machine that does something else gets further chances."""
+        answer = self.ask(method, **params)
+        for _ in range(2):
+            if answer.seconds < seconds:
+                break
+            answer = self.ask(method, **params)
+        return answer
 
     def published(self, variable: str, name: str, **params: Any) -> Answer:
         """Ask to publish the model in ``variable``."""

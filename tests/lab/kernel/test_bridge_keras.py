@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,9 @@ pytestmark = pytest.mark.slow
 
 FINAL = ("ready", "refused", "failed", "cancelled")
 
-MODELS = """
+MODELS = '''
 import warnings; warnings.simplefilter("ignore")
-import keras, numpy as np, pandas as pd, time
+import keras, numpy as np, pandas as pd, pathlib, time
 import tensortrigger_lab as tt
 keras.utils.set_random_seed(7)
 table = pd.DataFrame(np.random.default_rng(7).normal(size=(640, 3)), columns=["a", "b", "c"])
@@ -40,12 +41,15 @@ class Own(keras.Model):
     def call(self, x):
         return self.dense(x)
 own = Own(); own(np.zeros((5, 7), "float32"));
-class Slow(keras.callbacks.Callback):
-    def __init__(self, seconds=0.02):
-        super().__init__(); self.seconds = seconds
+class Held(keras.callbacks.Callback):
+    """In the middle of each epoch it waits for the file that was named for it, where one was."""
+    def __init__(self, *files):
+        super().__init__(); self.files = [pathlib.Path(file) for file in files]
+    def on_epoch_begin(self, epoch, logs=None):
+        self.awaited = self.files[epoch:epoch + 1]
     def on_train_batch_end(self, batch, logs=None):
-        time.sleep(self.seconds)
-"""
+        while batch == 10 and not all(file.exists() for file in self.awaited): time.sleep(0.01)
+'''
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +71,7 @@ def chosen(lab: Any, variable: str) -> dict[str, Any]:
 
 
 def test_models_of_every_kind_are_described(lab: Any) -> None:
-    answer = lab.ask("models")
+    answer = lab.ask_quickly("models")
     found = {entry["variable"]: entry for entry in answer.result["models"]}
     assert answer.result["complete"]
     assert answer.seconds < 1.0
@@ -96,7 +100,7 @@ def test_a_published_model_answers_as_predict_does(lab: Any) -> None:
 
 def wished(lab: Any, subshell: str, **params: Any) -> str:
     """Ask for the next epoch end, as soon as the training can promise one; the id."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 180
     while not (members := lab.ask("publish", subshell=subshell, when="epoch_end", **params).members)["ok"]:
         assert members["error"]["code"] in {"training", "busy"}
         assert time.monotonic() < until
@@ -104,11 +108,13 @@ def wished(lab: Any, subshell: str, **params: Any) -> str:
     return str(members["result"]["publish_id"])
 
 
-def test_during_a_fit_the_models_are_listed_at_once_and_none_is_taken(lab: Any, subshell: str) -> None:
-    given = chosen(lab, "network")
-    cell = lab.begin("network.fit(table, target, epochs=6, verbose=0, callbacks=[Slow()])")
+def test_during_a_fit_the_models_are_listed_at_once_and_none_is_taken(
+    lab: Any, subshell: str, tmp_path: Path
+) -> None:
+    given, enough = chosen(lab, "network"), tmp_path / "enough"
+    cell = lab.begin(f"network.fit(table, target, epochs=2, verbose=0, callbacks=[Held({str(enough)!r})])")
     lab.once_training(subshell)
-    answer = lab.ask("models", subshell=subshell)
+    answer = lab.ask_quickly("models", subshell=subshell)
     assert answer.seconds < 1.0
     found = {entry["variable"]: entry for entry in answer.result["models"]}
     assert (found["network"]["training"], found["two"]["training"]) == (True, False)
@@ -116,25 +122,32 @@ def test_during_a_fit_the_models_are_listed_at_once_and_none_is_taken(lab: Any, 
         assert (
             lab.ask("publish", subshell=subshell, name="no", when=when, **given).error["code"] == "training"
         )
+    enough.touch()
     assert lab.end(cell)["status"] == "ok"
 
 
-def test_at_the_next_epoch_end_it_is_taken_whole_while_the_training_goes_on(lab: Any, subshell: str) -> None:
-    given = chosen(lab, "network")
+def test_at_the_next_epoch_end_it_is_taken_whole_while_the_training_goes_on(
+    lab: Any, subshell: str, tmp_path: Path
+) -> None:
+    given, asked, told = chosen(lab, "network"), tmp_path / "asked", tmp_path / "told"
+    held = f"Held({str(asked)!r}, {str(told)!r})"
     cell = lab.begin(
-        "history = network.fit(table, target, epochs=4, verbose=0, callbacks=[Slow(0.2), tt.callback('live')])"
+        f"history = network.fit(table, target, epochs=4, verbose=0, callbacks=[{held}, tt.callback('live')])"
     )
     publish_id = wished(lab, subshell, name="live", example="table", **given)
     assert (
         lab.ask("progress", subshell=subshell, publish_id=publish_id).result["state"] == "waiting_for_epoch"
     )
-    until = time.monotonic() + 60
+    asked.touch()
+    until = time.monotonic() + 180
     while (found := lab.ask("progress", subshell=subshell, publish_id=publish_id).result)[
         "state"
     ] not in FINAL:
         assert time.monotonic() < until
         time.sleep(0.1)
     assert (found["state"], found["check"]["matched"]) == ("ready", True)
+    assert lab.ask("hello", subshell=subshell).result["training"]
+    told.touch()
     assert lab.end(cell)["status"] == "ok"
     lab.run("assert len(history.history['loss']) == 4")
 
@@ -142,7 +155,7 @@ def test_at_the_next_epoch_end_it_is_taken_whole_while_the_training_goes_on(lab:
 def test_a_wish_for_an_epoch_that_never_ends_is_told_so(lab: Any, subshell: str) -> None:
     given = chosen(lab, "network")
     cell = lab.begin(
-        "network.fit(table, target, epochs=9, verbose=0, callbacks=[Slow(0.5), tt.callback('cut')])"
+        "network.fit(table, target, epochs=9, verbose=0, callbacks=[Held('never'), tt.callback('cut')])"
     )
     publish_id = wished(lab, subshell, name="cut", **given)
     lab.manager.interrupt_kernel()
@@ -152,13 +165,15 @@ def test_a_wish_for_an_epoch_that_never_ends_is_told_so(lab: Any, subshell: str)
     assert lab.ask("hello").result["training"] is False
 
 
-def test_a_waiting_wish_can_be_cancelled(lab: Any, subshell: str) -> None:
-    given = chosen(lab, "network")
+def test_a_waiting_wish_can_be_cancelled(lab: Any, subshell: str, tmp_path: Path) -> None:
+    given, enough = chosen(lab, "network"), tmp_path / "enough"
+    held = f"Held({str(enough)!r})"
     cell = lab.begin(
-        "network.fit(table, target, epochs=1, verbose=0, callbacks=[Slow(0.2), tt.callback('no')])"
+        f"network.fit(table, target, epochs=1, verbose=0, callbacks=[{held}, tt.callback('no')])"
     )
     publish_id = wished(lab, subshell, name="none", **given)
     assert lab.ask("cancel", subshell=subshell, publish_id=publish_id).result == {"state": "cancelled"}
+    enough.touch()
     assert lab.end(cell)["status"] == "ok"
     assert lab.ask("progress", publish_id=publish_id).result["state"] == "cancelled"
 
@@ -167,7 +182,7 @@ def run_named(lab: Any, name: str, state: str) -> None:
     """Wait in the kernel until the backend says so of a run."""
     lab.run(
         f"""
-ends = time.monotonic() + 20
+ends = time.monotonic() + 60
 with tt.Client() as client:
     while True:
         named = [run for run in client.runs() if run.name == {name!r}]
@@ -190,7 +205,7 @@ def test_a_finished_fit_is_a_succeeded_run_with_every_point(lab: Any) -> None:
 
 def once_told(backend_url: str, name: str) -> None:
     """Wait until the backend has a point of a run."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 180
     with Client(backend_url) as client:
         while not any(run.points for run in client.runs() if run.name == name):
             assert time.monotonic() < until
@@ -199,7 +214,7 @@ def once_told(backend_url: str, name: str) -> None:
 
 def test_an_interrupt_of_the_kernel_is_a_cancelled_run(lab: Any, backend_url: str) -> None:
     cell = lab.begin(
-        "network.fit(table, target, epochs=99, verbose=0, callbacks=[Slow(), tt.callback('stopped')])"
+        "network.fit(table, target, epochs=99, verbose=0, callbacks=[Held('never'), tt.callback('stopped')])"
     )
     once_told(backend_url, "stopped")
     lab.interrupt(cell)
@@ -221,7 +236,7 @@ network.fit(table, target, epochs=9, verbose=0, callbacks=[tt.callback("broken")
 
 
 def test_a_process_that_ends_in_the_middle_of_a_fit_says_so(
-    lab: Any, backend_url: str, tmp_path: Any
+    lab: Any, backend_url: str, tmp_path: Path
 ) -> None:
     script = tmp_path / "train.py"
     script.write_text(

@@ -78,7 +78,7 @@ def test_where_the_kernel_may_not_look_it_says_as_much_as_it_knows(
     backend.api.on("POST", "/models/new", {"model_id": shapes.model_id, "state": "checking", "model": model})
     backend.api.on("GET", f"/models/{shapes.model_id}", shapes.problem(401, "A key is needed."))
     begun = notebook.published("churn", "churn", example="table", url=backend.url, ticket="one-time")
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while (found := notebook.ask("progress", publish_id=begun.result["publish_id"]).result)["check"] is None:
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -219,7 +219,7 @@ def test_while_a_cell_runs_models_are_listed_beside_it_and_none_is_taken(
     identity = next(entry["identity"] for entry in listed["models"] if entry["variable"] == "churn")
     cell = notebook.begin("begun = Model(); time.sleep(60)")
     notebook.once("begun", subshell)
-    answer = notebook.ask("models", subshell=subshell)
+    answer = notebook.ask_quickly("models", seconds=1.5, subshell=subshell)
     assert answer.seconds < 1.5
     assert "churn" in {entry["variable"] for entry in answer.result["models"]}
     assert answer.result["session"] == listed["session"]

@@ -34,7 +34,7 @@ def test_it_ends_when_the_page_lets_go_of_it(notebook: Any, shown: dict[str, Any
     notebook.run("assert not box.ticking.running")
 
 
-def test_it_writes_nothing_into_the_notebook(notebook: Any) -> None:
+def test_it_writes_nothing_into_the_notebook(notebook: Any, shown: dict[str, Any]) -> None:
     cell = notebook.begin("other = tt.panel(); other.selected_index = 3; time.sleep(1.5); other.close()")
     assert notebook.end(cell)["status"] == "ok"
     kinds = {message["msg_type"] for message in notebook._published(cell)}

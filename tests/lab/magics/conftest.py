@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,8 +22,14 @@ def one_shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InteractiveS
     config.InteractiveShell.colors = "nocolor"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
+        # IPython warns of an environment that is active in the terminal but not the one that runs.
+        patch.delenv("VIRTUAL_ENV", raising=False)
         shell = InteractiveShell(config=config)
+        # Every reset goes through all garbage: not through what Keras and others have left in this process as well.
+        gc.collect()
+        gc.freeze()
         yield shell
+        gc.unfreeze()
         shell.restore_sys_module_state()
 
 

@@ -27,8 +27,8 @@ from tensortrigger_lab import magics
         ("%tt watch", "or say --latest"),
         ("%tt watch abc --latest", "or say --latest"),
         ("%tt train churn net", "rows and labels; or a table or CSV file with --label"),
-        ("%tt train churn nothing.csv --label y", "'nothing.csv' cannot be read"),
-        ("%tt score churn", "name a CSV file or a DataFrame"),
+        ("%tt train churn nothing.csv --label y", "There is no file 'nothing.csv'"),
+        ("%tt score churn", "name a file or a DataFrame"),
         ("%tt run churn [1] --csv x.csv", "not both"),
         ("%tt models 'open", "close the quotation"),
         ("%%tt models\nx", "only 'run' (values), 'score' (CSV), 'publish' (a description) take a cell"),
@@ -54,7 +54,7 @@ def test_debug_shows_the_traceback(typed: Any) -> None:
 
 
 def test_an_unforeseen_error_is_short_too(endpoint: Any, monkeypatch: pytest.MonkeyPatch, typed: Any) -> None:
-    monkeypatch.setattr(magics.verbs, "models", lambda name: 1 / 0)
+    monkeypatch.setattr(magics.verbs, "models", lambda name, **_: 1 / 0)
     _, printed = typed("%tt models")
     assert "ZeroDivisionError" in printed
     assert "--debug" in printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ RESULTS = "row,score\n0,0.1\n1,0.2\n2,0.3\n"
 @pytest.fixture(autouse=True)
 def trainer(endpoint: Any, shapes: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(background, "FIRST_POLL", 0.0)
-    endpoint.on("PATCH", "/tensor/train", {"job_id": shapes.job_id})
+    for method in ("PATCH", "POST"):
+        endpoint.on(method, "/tensor/train", {"job_id": shapes.job_id})
     endpoint.on("GET", f"/models/{shapes.model_id}", {"model": shapes.model(version=2)})
     endpoint.on("GET", f"/jobs/{shapes.job_id}", {"job": shapes.training("succeeded")})
     for run_id in (shapes.run_id, shapes.job_id):
@@ -61,7 +63,9 @@ def test_train_takes_a_table_or_a_file_with_a_label(
     for source in ("table", path):
         result, _ = typed(f"%tt train churn {source} --label paid --no-wait")
         assert result.result.state == "succeeded"
-        assert trainer.body("/tensor/train")["output_vectors"] == [1, 0]
+    table, file = trainer.asked("/tensor/train")
+    assert json.loads(table.content)["output_vectors"] == [1, 0]
+    assert (file.content, file.url.params["labels"]) == (path.read_bytes(), "paid")
 
 
 def test_runs_are_a_table_or_a_dataframe(shell: InteractiveShell, typed: Any) -> None:

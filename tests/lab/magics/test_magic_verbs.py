@@ -145,3 +145,40 @@ def test_the_lists_show_themselves(endpoint: Any, shapes: Any, typed: Any) -> No
     for verb in ("models", "jobs"):
         assert isinstance(typed(f"%tt {verb}")[0].result, Listing)
     assert typed(f"%tt job {shapes.job_id}")[0].result.state == "succeeded"
+
+
+def test_versions_are_promoted_and_rolled_back_from_a_line(
+    shell: InteractiveShell, endpoint: Any, shared_client: Client, shapes: Any, typed: Any
+) -> None:
+    place = "/models/by-name/churn/aliases/production"
+    endpoint.on("GET", "/models/by-name/churn/aliases", {"aliases": [shapes.alias()]})
+    endpoint.on("PUT", place, {"alias": shapes.alias()})
+    endpoint.on("POST", f"{place}/rollback", {"alias": shapes.alias()})
+    endpoint.on("GET", f"{place}/history", {"history": [], "next_cursor": None})
+    endpoint.on("DELETE", place, {"message": "Alias removed"})
+    endpoint.on("GET", f"/models/{shapes.model_id}", {"model": shapes.model()})
+    endpoint.on("GET", f"/models/{shapes.model_id}/receipt", {"receipt": shapes.receipt()})
+    shell.user_ns["mine"] = Model(shared_client.model("churn"), shared_client)
+    assert typed("%tt alias churn production 3")[0].result.version == 1
+    assert endpoint.body(place) == {"version": 3}
+    typed("%tt alias churn production mine")
+    assert endpoint.body(place) == {"model_id": shapes.model_id}
+    assert isinstance(typed("%tt aliases churn")[0].result, Listing)
+    assert typed("%tt rollback churn production")[0].result.name == "churn"
+    assert "Nothing has happened" in repr(typed("%tt history churn production")[0].result)
+    assert typed("%tt receipt mine")[0].result.passed
+    assert typed("%tt alias churn production --remove")[1] == "removed churn@production\n"
+    typed("%tt models --alias production --tag team=risk")
+    assert endpoint.requests[-1].url.params["tag"] == "team:risk"
+
+
+def test_publish_takes_an_alias_and_tags(
+    shell: InteractiveShell, endpoint: Any, shapes: Any, tmp_path: Path, typed: Any
+) -> None:
+    endpoint.on("POST", "/models/new", {"model": shapes.model()})
+    (tmp_path / "m.onnx").write_bytes(b"\x08\x09")
+    shell.user_ns["path"] = str(tmp_path / "m.onnx")
+    typed("%tt publish path --name churn --alias candidate --tag team=risk --tag 'note=two words'")
+    sent = endpoint.body("/models/new")
+    assert (sent["alias"], sent["tags"]) == ("candidate", {"team": "risk", "note": "two words"})
+    assert "expected key=value" in typed("%tt publish path --name churn --tag risk")[1]

@@ -9,7 +9,9 @@ from sqlalchemy import Connection, Row, func, select
 
 from tensortrigger_backend.adapters.sql.tables import jobs, partitions
 from tensortrigger_backend.domain.errors import NotFound
-from tensortrigger_backend.domain.jobs import RATE_WINDOW, Job, JobKind, JobState, PartitionState, Slice
+from tensortrigger_backend.domain.job_options import JobOptions
+from tensortrigger_backend.domain.jobs import Job, JobKind, JobState, PartitionState, Slice
+from tensortrigger_backend.domain.pace import Pace
 
 
 def slice_of(row: Row[Any]) -> Slice:
@@ -18,7 +20,7 @@ def slice_of(row: Row[Any]) -> Slice:
 
 
 def job_of(connection: Connection, job_id: str, owner: str | None = None) -> Job:
-    """A job with the sums over its partitions.
+    """A job with the sums over its partitions, all of one row.
 
     Raises:
         NotFound: there is none of this owner (None: of anybody).
@@ -30,43 +32,33 @@ def job_of(connection: Connection, job_id: str, owner: str | None = None) -> Job
 
 
 def jobs_of(connection: Connection, job_ids: Sequence[str]) -> list[Job]:
-    """Those of these jobs that there are, in the order asked for; three queries, however many jobs."""
+    """Those of these jobs that there are, in the order asked for."""
     rows = {row.job_id: row for row in connection.execute(select(jobs).where(jobs.c.job_id.in_(job_ids)))}
-    done = partitions.c.state == str(PartitionState.DONE)
-    sums = (
-        select(
-            partitions.c.job_id,
-            func.count().label("total"),
-            func.coalesce(func.sum(partitions.c.claims), 0).label("attempts"),
-            func.count().filter(done).label("done"),
-            func.coalesce(func.sum(partitions.c.rows).filter(done), 0).label("rows_done"),
-            func.coalesce(func.sum(partitions.c.rows_rejected).filter(done), 0).label("rejected"),
-            func.max(partitions.c.committed).filter(done).label("latest"),
+    busy = [
+        job_id for job_id, row in rows.items() if row.partitions_claimed and not JobState(row.state).final
+    ]
+    work: dict[str, Any] = {}
+    if busy:
+        in_work = (
+            select(
+                partitions.c.job_id,
+                func.sum(partitions.c.rows_done).label("rows"),
+                func.min(partitions.c.claimed).label("since"),
+                func.max(partitions.c.told).label("told"),
+            )
+            .where(
+                partitions.c.job_id.in_(busy),
+                partitions.c.state == str(PartitionState.CLAIMED),
+                partitions.c.rows_done > 0,
+            )
+            .group_by(partitions.c.job_id)
         )
-        .where(partitions.c.job_id.in_(job_ids))
-        .group_by(partitions.c.job_id)
-    )
-    by_job = {row.job_id: row for row in connection.execute(sums)}
-    latest = sums.subquery()
-    recent = (
-        select(
-            partitions.c.job_id,
-            func.sum(partitions.c.rows).label("rows"),
-            func.min(partitions.c.claimed).label("since"),
-        )
-        .join(latest, latest.c.job_id == partitions.c.job_id)
-        .where(done, partitions.c.committed > latest.c.latest - RATE_WINDOW)
-        .group_by(partitions.c.job_id)
-    )
-    rates = {
-        row.job_id: float(row.rows) / max(by_job[row.job_id].latest - row.since, 1e-3)
-        for row in connection.execute(recent)
-    }
-    return [_job(rows[job_id], by_job.get(job_id), rates.get(job_id)) for job_id in job_ids if job_id in rows]
+        work = {row.job_id: row for row in connection.execute(in_work)}
+    return [_job(rows[job_id], work.get(job_id)) for job_id in job_ids if job_id in rows]
 
 
-def _job(row: Row[Any], sums: Row[Any] | None, rate: float | None) -> Job:
-    """A job of its row; ``sums`` is None where it has no partitions."""
+def _job(row: Row[Any], work: Any) -> Job:
+    """``work`` sums up the attempts in work that have told rows; None where there are none."""
     return Job(
         job_id=row.job_id,
         owner=row.owner,
@@ -83,15 +75,31 @@ def _job(row: Row[Any], sums: Row[Any] | None, rate: float | None) -> Job:
         started=row.started,
         finished=row.finished,
         error=row.error,
-        rows_done=int(sums.rows_done) if sums else 0,
-        rows_rejected=int(sums.rejected) if sums else 0,
-        partitions_total=sums.total if sums else 0,
-        partitions_done=sums.done if sums else 0,
-        attempts=int(sums.attempts) if sums else 0,
-        rate=rate,
+        rows_done=row.rows_done,
+        rows_rejected=row.rows_rejected,
+        partitions_total=row.partitions_total,
+        partitions_done=row.partitions_done,
+        partitions_failed=row.partitions_failed,
+        attempts=row.claims,
+        rate=_rate(row, work),
         kind=JobKind(row.kind),
         model_name=row.model_name,
         model_version=row.model_version,
         training=row.training,
         trained=row.trained,
+        priority=row.priority,
+        options=JobOptions.from_dict(row.options),
+        rows_in_work=int(work.rows) if work else 0,
     )
+
+
+def _rate(row: Row[Any], work: Any) -> float | None:
+    """Rows per second: of the latest commits, before the first of what is in work, and of the whole job at its end."""
+    if JobState(row.state).final:
+        if not row.rows_done or row.started is None or row.finished is None:
+            return None
+        return float(row.rows_done / max(row.finished - row.started, 1e-3))
+    pace = Pace.from_list(row.pace)
+    if pace is None and work is not None and work.told > work.since:
+        return float(work.rows) / float(work.told - work.since)
+    return pace.per_second if pace else None

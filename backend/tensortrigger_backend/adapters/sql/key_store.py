@@ -94,7 +94,8 @@ class SqlKeyStore:
     def ticket(self, ticket_id: str) -> TicketRecord | None:
         """See ``KeyStore.ticket``."""
         with self._database.read() as connection:
-            row = connection.execute(select(tickets).where(tickets.c.ticket_id == ticket_id)).one_or_none()
+            query = select(tickets).where(tickets.c.ticket_id == ticket_id, tickets.c.used.is_(False))
+            row = connection.execute(query).one_or_none()
         if row is None:
             return None
         return TicketRecord(

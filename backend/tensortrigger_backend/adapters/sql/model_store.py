@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, select, update
 
-from tensortrigger_backend.adapters.sql.cursors import after_cursor, encode_cursor
+from tensortrigger_backend.adapters.sql.alias_moves import (
+    drop,
+    is_alias,
+    missing,
+    point,
+    pointing_to,
+    present,
+)
+from tensortrigger_backend.adapters.sql.content_store import must_be_kept
+from tensortrigger_backend.adapters.sql.cursors import page_of
 from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.idempotency import find, remember
-from tensortrigger_backend.adapters.sql.tables import idempotency_keys, jobs, model_names, model_versions
+from tensortrigger_backend.adapters.sql.tables import (
+    aliases,
+    idempotency_keys,
+    jobs,
+    model_names,
+    model_versions,
+)
+from tensortrigger_backend.adapters.sql.unknown import unknown_of
+from tensortrigger_backend.adapters.sql.version_rows import (
+    columns_of,
+    owned_row,
+    ready_of,
+    row_of,
+    version_of,
+    versions_of,
+)
+from tensortrigger_backend.domain.aliases import LATEST, PRODUCTION, Alias, AliasAction
 from tensortrigger_backend.domain.errors import Conflict, NotFound
 from tensortrigger_backend.domain.jobs import JobState
-from tensortrigger_backend.domain.models import ModelVersion, Parent, VersionState
+from tensortrigger_backend.domain.listing import VersionFilter
+from tensortrigger_backend.domain.models import ModelVersion, Reference, VersionState
 from tensortrigger_backend.domain.publishing import ForgeVerdict
-from tensortrigger_backend.domain.schema import VectorSchema
-from tensortrigger_backend.domain.tensors import Signature
 from tensortrigger_backend.ports.storage import Idempotency, Page
 
 _KIND = "model"
@@ -32,114 +57,117 @@ class SqlModelStore:
     def add(self, version: ModelVersion, idempotency: Idempotency | None = None) -> ModelVersion:
         """See ``ModelStore.add``."""
         with self._database.write() as connection:
-            there = _row(connection, version.model_id)
+            there = row_of(connection, version.model_id)
             if there is not None:
-                return _version(there)
+                return version_of(connection, there)
             if idempotency is not None:
                 before = find(connection, version.owner, _KIND, idempotency)
                 if before is not None:
-                    row = _row(connection, before)
+                    row = row_of(connection, before)
                     if row is None or row.removed is not None:
                         raise Conflict(
                             "This Idempotency-Key made a model that was deleted since: take a new key."
                         )
-                    return _version(row)
+                    return version_of(connection, row)
                 remember(connection, version.owner, _KIND, idempotency, version.model_id, version.created)
-            connection.execute(
-                insert(model_versions).values(
-                    model_id=version.model_id,
-                    owner=version.owner,
-                    name=version.name,
-                    title=version.title,
-                    description=version.description,
-                    state=str(version.state),
-                    model_schema=version.schema.to_dict() if version.schema else None,
-                    source_key=version.source_key,
-                    source_sha256=version.source_sha256,
-                    size=version.size,
-                    report={},
-                    created=version.created,
-                    holder=version.holder,
-                    parent=version.parent.to_dict() if version.parent else None,
-                )
-            )
+            must_be_kept(connection, version.source_key, version.example_key)
+            connection.execute(insert(model_versions).values(**columns_of(version)))
         return version
 
     def get(self, model_id: str, owner: str | None) -> ModelVersion:
         """See ``ModelStore.get``."""
         with self._database.read() as connection:
-            row = _row(connection, model_id)
-        if row is None or (owner is not None and (row.owner != owner or row.removed is not None)):
-            raise NotFound(f"There is no model {model_id[:80]!r}.")
-        return _version(row)
+            row = row_of(connection, model_id) if owner is None else owned_row(connection, model_id, owner)
+            if row is None:
+                raise NotFound(f"There is no model {model_id[:80]!r}.")
+            return version_of(connection, row)
 
-    def by_name(self, owner: str, name: str, version: int | None) -> ModelVersion:
-        """See ``ModelStore.by_name``."""
-        query = (
-            select(model_versions)
-            .where(
-                model_versions.c.owner == owner,
-                model_versions.c.name == name,
-                model_versions.c.state == str(VersionState.READY),
-                model_versions.c.removed.is_(None),
-            )
-            .order_by(model_versions.c.version.desc())
-            .limit(1)
-        )
+    def named(self, owner: str, reference: Reference) -> ModelVersion:
+        """See ``ModelStore.named``."""
+        name = reference.name
         with self._database.read() as connection:
-            latest = connection.execute(query).one_or_none()
+            latest = connection.execute(ready_of(owner, name).limit(1)).one_or_none()
             if latest is None:
                 raise NotFound(f"There is no model {name!r}.")
-            if version is None or latest.version == version:
-                return _version(latest)
-            row = connection.execute(query.where(model_versions.c.version == version)).one_or_none()
-        if row is None:
-            raise NotFound(f"Model {name!r} has no version {version}; latest is {latest.version}.")
-        return _version(row)
+            row: Row[Any] | None = latest
+            if reference.version is not None:
+                numbered = ready_of(owner, name).where(model_versions.c.version == reference.version)
+                row = connection.execute(numbered).one_or_none()
+                if row is None:
+                    raise NotFound(
+                        f"Model {name!r} has no version {reference.version}; latest is {latest.version}."
+                    )
+            elif reference.alias != LATEST:
+                pointed = ready_of(owner, name).join(
+                    aliases,
+                    is_alias(owner, name, reference.alias or PRODUCTION)
+                    & (aliases.c.model_id == model_versions.c.model_id),
+                )
+                row = connection.execute(pointed).one_or_none()
+                if row is None and reference.alias is not None:
+                    raise missing(connection, owner, name, reference.alias)
+            return version_of(connection, row if row is not None else latest)
 
-    def page(
-        self, owner: str, name: str | None, state: VersionState | None, limit: int, cursor: str | None
-    ) -> Page[ModelVersion]:
+    def page(self, owner: str, wanted: VersionFilter, limit: int, cursor: str | None) -> Page[ModelVersion]:
         """See ``ModelStore.page``."""
         columns = model_versions.c
-        query = select(model_versions).where(columns.owner == owner, columns.removed.is_(None))
-        if name is not None:
-            query = query.where(columns.name == name)
-        if state is not None:
-            query = query.where(columns.state == str(state))
-        else:
-            query = query.where(columns.state != str(VersionState.REFUSED))
-        if cursor is not None:
-            query = query.where(after_cursor(cursor, columns.created, columns.model_id))
-        query = query.order_by(columns.created.desc(), columns.model_id.desc()).limit(limit + 1)
-        with self._database.read() as connection:
-            rows = connection.execute(query).all()
-        more = len(rows) > limit
-        rows = rows[:limit]
-        return Page(
-            tuple(_version(row) for row in rows),
-            encode_cursor(rows[-1].created, rows[-1].model_id) if more else None,
+        query = select(model_versions).where(
+            columns.owner == owner, columns.removed.is_(None), *_conditions(wanted)
         )
+        with self._database.read() as connection:
+            rows, following = page_of(connection, query, columns.created, columns.model_id, limit, cursor)
+            return Page(tuple(versions_of(connection, rows)), following)
 
-    def advance(self, model_id: str, state: VersionState) -> None:
+    def amend(
+        self, model_id: str, owner: str, description: str | None, tags: Mapping[str, str] | None
+    ) -> ModelVersion:
+        """See ``ModelStore.amend``."""
+        changed: dict[str, Any] = {}
+        if description is not None:
+            changed["description"] = description
+        if tags is not None:
+            changed["tags"] = dict(tags) or None
+        with self._database.write() as connection:
+            owned_row(connection, model_id, owner)
+            if changed:
+                connection.execute(
+                    update(model_versions).where(model_versions.c.model_id == model_id).values(**changed)
+                )
+            return version_of(connection, owned_row(connection, model_id, owner))
+
+    def take(self, model_id: str, before: str, holder: str) -> bool:
+        """See ``ModelStore.take``."""
+        with self._database.write() as connection:
+            taken = connection.execute(
+                update(model_versions).where(*_held(model_id, before)).values(holder=holder)
+            )
+            return taken.rowcount == 1
+
+    def advance(self, model_id: str, state: VersionState, holder: str) -> None:
         """See ``ModelStore.advance``."""
         with self._database.write() as connection:
             connection.execute(
-                update(model_versions)
-                .where(model_versions.c.model_id == model_id, model_versions.c.state.in_(_UNSETTLED))
-                .values(state=str(state))
+                update(model_versions).where(*_held(model_id, holder)).values(state=str(state))
             )
 
     def make_ready(
-        self, model_id: str, verdict: ForgeVerdict, servable_key: str, servable_sha256: str
+        self,
+        model_id: str,
+        verdict: ForgeVerdict,
+        servable_key: str,
+        servable_sha256: str,
+        now: float,
+        receipt: Mapping[str, Any] | None = None,
+        example_key: str | None = None,
     ) -> ModelVersion:
         """See ``ModelStore.make_ready``."""
         with self._database.write() as connection:
-            row = _row(connection, model_id)
+            row = row_of(connection, model_id)
             if row is None or row.removed is not None:
                 raise NotFound(f"Model {model_id!r} was removed while it was being checked.")
-            if row.state == str(VersionState.READY):
-                return _version(row)
+            if VersionState(row.state).settled:
+                return version_of(connection, row)
+            must_be_kept(connection, servable_key, example_key)
             bumped = connection.execute(
                 update(model_names)
                 .where(model_names.c.owner == row.owner, model_names.c.name == row.name)
@@ -160,39 +188,61 @@ class SqlModelStore:
                     servable_key=servable_key,
                     servable_sha256=servable_sha256,
                     report=verdict.to_dict(),
+                    receipt=dict(receipt) if receipt is not None else None,
+                    example_key=example_key or row.example_key,
                 )
             )
-            return _version(_row(connection, model_id))
+            if row.wanted_alias is not None:
+                there = present(connection, row.owner, row.name, row.wanted_alias)
+                wanted = Alias(row.name, row.wanted_alias, model_id, bumped, now, row.wanted_by or row.owner)
+                point(connection, row.owner, wanted, AliasAction.PUBLISHED, there)
+            return version_of(connection, row_of(connection, model_id))
 
-    def refuse(self, model_id: str, verdict: ForgeVerdict) -> None:
+    def note_receipt(self, model_id: str, receipt: Mapping[str, Any]) -> None:
+        """See ``ModelStore.note_receipt``."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(model_versions)
+                .where(model_versions.c.model_id == model_id)
+                .values(receipt=dict(receipt))
+            )
+
+    def refuse(self, model_id: str, verdict: ForgeVerdict, holder: str) -> None:
         """See ``ModelStore.refuse``."""
         with self._database.write() as connection:
             connection.execute(
                 update(model_versions)
-                .where(model_versions.c.model_id == model_id, model_versions.c.state.in_(_UNSETTLED))
+                .where(*_held(model_id, holder))
                 .values(state=str(VersionState.REFUSED), report=verdict.to_dict())
             )
 
-    def remove(self, model_id: str, owner: str, now: float) -> ModelVersion:
+    def remove(
+        self, model_id: str, owner: str, now: float, force: bool = False, by: str = ""
+    ) -> ModelVersion:
         """See ``ModelStore.remove``."""
         with self._database.write() as connection:
-            row = _row(connection, model_id)
-            if row is None or row.owner != owner or row.removed is not None:
-                raise NotFound(f"There is no model {model_id[:80]!r}.")
+            row = owned_row(connection, model_id, owner)
+            pointing = pointing_to(connection, model_id)
+            if pointing and not force:
+                named = ", ".join(repr(alias.alias) for alias in pointing)
+                raise Conflict(
+                    f"Version {row.version} of model {row.name!r} has the alias {named}: move it to another "
+                    "version first, or delete with force (?force=true, force=True, --force)."
+                )
+            removed = version_of(connection, row)
+            drop(connection, owner, pointing, now, by)
             connection.execute(
                 update(model_versions).where(model_versions.c.model_id == model_id).values(removed=now)
             )
-            return _version(row)
+            return removed
 
-    def discard(self, model_id: str) -> None:
+    def discard(self, model_id: str, now: float) -> None:
         """See ``ModelStore.discard``."""
         with self._database.write() as connection:
-            connection.execute(
-                delete(idempotency_keys).where(
-                    idempotency_keys.c.kind == _KIND, idempotency_keys.c.resource_id == model_id
-                )
-            )
-            connection.execute(delete(model_versions).where(model_versions.c.model_id == model_id))
+            row = row_of(connection, model_id)
+            if row is not None:
+                drop(connection, row.owner, pointing_to(connection, model_id), now, row.owner)
+            _forget(connection, model_id)
 
     def unsettled(self) -> list[ModelVersion]:
         """See ``ModelStore.unsettled``."""
@@ -202,43 +252,61 @@ class SqlModelStore:
             .order_by(model_versions.c.created)
         )
         with self._database.read() as connection:
-            return [_version(row) for row in connection.execute(query)]
+            return versions_of(connection, connection.execute(query).all())
 
-    def removed_unused(self) -> list[ModelVersion]:
-        """See ``ModelStore.removed_unused``."""
+    def clear_removed(self) -> list[ModelVersion]:
+        """See ``ModelStore.clear_removed``."""
         needed = select(jobs.c.model_id).where(jobs.c.state.in_(_UNFINISHED))
         query = select(model_versions).where(
             model_versions.c.removed.is_not(None), model_versions.c.model_id.not_in(needed)
         )
         with self._database.read() as connection:
-            return [_version(row) for row in connection.execute(query)]
+            if connection.execute(query.limit(1)).one_or_none() is None:
+                return []
+        with self._database.write() as connection:
+            cleared = versions_of(connection, connection.execute(query).all())
+            for version in cleared:
+                _forget(connection, version.model_id)
+            return cleared
+
+    def unknown(self, model_ids: Sequence[str]) -> list[str]:
+        """See ``ModelStore.unknown``."""
+        with self._database.read() as connection:
+            return unknown_of(connection, model_versions.c.model_id, model_ids)
 
 
-def _row(connection: Connection, model_id: str) -> Any:
-    return connection.execute(
-        select(model_versions).where(model_versions.c.model_id == model_id)
-    ).one_or_none()
-
-
-def _version(row: Row[Any]) -> ModelVersion:
-    return ModelVersion(
-        model_id=row.model_id,
-        owner=row.owner,
-        name=row.name,
-        title=row.title,
-        description=row.description,
-        state=VersionState(row.state),
-        source_key=row.source_key,
-        source_sha256=row.source_sha256,
-        size=row.size,
-        created=row.created,
-        holder=row.holder,
-        schema=VectorSchema.parse(row.model_schema) if row.model_schema else None,
-        version=row.version,
-        signature=Signature.from_dict(row.signature) if row.signature else None,
-        engine=row.engine,
-        servable_key=row.servable_key,
-        servable_sha256=row.servable_sha256,
-        report=row.report,
-        parent=Parent(**row.parent) if row.parent else None,
+def _forget(connection: Connection, model_id: str) -> None:
+    connection.execute(
+        delete(idempotency_keys).where(
+            idempotency_keys.c.kind == _KIND, idempotency_keys.c.resource_id == model_id
+        )
     )
+    connection.execute(delete(model_versions).where(model_versions.c.model_id == model_id))
+
+
+def _held(model_id: str, holder: str) -> list[ColumnElement[bool]]:
+    columns = model_versions.c
+    return [columns.model_id == model_id, columns.holder == holder, columns.state.in_(_UNSETTLED)]
+
+
+def _conditions(wanted: VersionFilter) -> list[ColumnElement[bool]]:
+    columns = model_versions.c
+    found: list[ColumnElement[bool]] = []
+    if wanted.state is not None:
+        found.append(columns.state == str(wanted.state))
+    else:
+        found.append(columns.state != str(VersionState.REFUSED))
+    exactly = {
+        columns.name: wanted.name,
+        columns.author: wanted.author,
+        columns.engine: wanted.engine,
+        columns.report["format"].as_string(): wanted.format,
+    }
+    found += [column == value for column, value in exactly.items() if value is not None]
+    found += [columns.tags[key].as_string() == value for key, value in wanted.tags]
+    if wanted.alias is not None:
+        found.append(columns.model_id.in_(select(aliases.c.model_id).where(aliases.c.alias == wanted.alias)))
+    if wanted.text is not None:
+        text = (columns.name, columns.title, columns.description)
+        found.append(or_(*(column.icontains(wanted.text, autoescape=True) for column in text)))
+    return found

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from tensortrigger_backend.adapters.sql.cursors import after_cursor, encode_cursor
+from tensortrigger_backend.adapters.sql.cursors import page_of
 from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.idempotency import find, remember
 from tensortrigger_backend.adapters.sql.tables import idempotency_keys, run_points, runs
@@ -69,16 +69,9 @@ class SqlRunStore:
                 query = query.where(runs.c.state == _RUNNING, ~lost)
             else:
                 query = query.where(runs.c.state == str(state))
-        if cursor is not None:
-            query = query.where(after_cursor(cursor, runs.c.created, runs.c.run_id))
-        query = query.order_by(runs.c.created.desc(), runs.c.run_id.desc()).limit(limit + 1)
         with self._database.read() as connection:
-            rows = connection.execute(query).all()
-        last = rows[limit - 1] if len(rows) > limit else None
-        return Page(
-            tuple(_run_of(row) for row in rows[:limit]),
-            encode_cursor(last.created, last.run_id) if last else None,
-        )
+            rows, following = page_of(connection, query, runs.c.created, runs.c.run_id, limit, cursor)
+        return Page(tuple(_run_of(row) for row in rows), following)
 
     def append(self, run_id: str, owner: str, batch: Batch, now: float) -> Run:
         """See ``RunStore.append``."""

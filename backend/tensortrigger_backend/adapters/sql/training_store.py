@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.job_rows import jobs_of
+from tensortrigger_backend.adapters.sql.job_steps import end, move
 from tensortrigger_backend.adapters.sql.lease_conditions import DONE, OPEN, holds, job_open
 from tensortrigger_backend.adapters.sql.tables import jobs, partitions, runs
 from tensortrigger_backend.domain.jobs import Claim, Job, JobState
@@ -23,7 +24,7 @@ class SqlTrainingStore:
 
     def advance(self, claim: Claim, trained: Mapping[str, Any], saved: bool, now: float) -> bool:
         """See ``TrainingStore.advance``."""
-        with self._database.write() as connection:
+        with self._database.write(in_turn=False) as connection:
             held = connection.execute(
                 update(partitions)
                 .where(holds(claim), job_open(claim.job_id))
@@ -40,7 +41,7 @@ class SqlTrainingStore:
 
     def complete(self, claim: Claim, trained: Mapping[str, Any], now: float) -> bool:
         """See ``TrainingStore.complete``."""
-        with self._database.write() as connection:
+        with self._database.write(in_turn=False) as connection:
             done = connection.execute(
                 update(partitions)
                 .where(holds(claim), job_open(claim.job_id))
@@ -48,12 +49,16 @@ class SqlTrainingStore:
             )
             if done.rowcount != 1:
                 return False
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.job_id == claim.job_id)
-                .values(state=str(JobState.SUCCEEDED), trained=dict(trained), finished=now, last_updated=now)
+            move(
+                connection,
+                claim.job_id,
+                now,
+                claimed=-1,
+                done=1,
+                trained=dict(trained),
+                rows_done=jobs.c.rows_total,
             )
-            return True
+            return end(connection, claim.job_id, JobState.SUCCEEDED, now)
 
     def unheard(self) -> list[Job]:
         """See ``TrainingStore.unheard``."""

@@ -1,0 +1,235 @@
+"""Rows of an Arrow IPC upload: a stream is cut between its messages as it comes; a file is a stream with a preface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from tensortrigger_backend.adapters.arrow_columns import check_schema, read_columns
+from tensortrigger_backend.adapters.kept_columns import MAX_BYTES, too_heavy, weigh
+from tensortrigger_backend.adapters.rows_parquet import refusals
+from tensortrigger_backend.domain.arrow_messages import (
+    DICTIONARY,
+    MARK,
+    RECORDS,
+    SCHEMA,
+    BrokenMessage,
+    Message,
+    read_head,
+    unpacked_size,
+)
+from tensortrigger_backend.domain.errors import Fault, InvalidInput
+from tensortrigger_backend.domain.jobs import Slice
+from tensortrigger_backend.domain.row_groups import GroupCutter
+from tensortrigger_backend.domain.upload_format import ARROW_MAGIC
+from tensortrigger_backend.ports.rows import CutSize, RowBatch, RowSource, RowSplitter, Wanted
+
+PREFACE = 8
+"""Bytes before the stream in an Arrow file."""
+MAX_BODY = 128 << 20
+"""Bytes of one batch of records, packed and unpacked; a slice is read batch by batch."""
+BATCH_ROWS = 65_536
+END = MARK + b"\0\0\0\0"
+
+
+class ArrowRows:
+    """Keeps the ``RowFormatReader`` promise."""
+
+    def splitter(
+        self,
+        wanted: Wanted,
+        size: CutSize,
+        stored: Callable[[], BinaryIO],  # noqa: ARG002 - what another format needs
+    ) -> RowSplitter:
+        """See ``RowFormatReader.splitter``."""
+        return ArrowSplitter(wanted, size)
+
+    def read(
+        self,
+        source: RowSource,
+        columns: Sequence[str],  # noqa: ARG002 - the rows name them themselves
+        slice_: Slice,
+        wanted: Wanted,
+    ) -> Iterator[RowBatch]:
+        """See ``RowFormatReader.read``."""
+        row, end, weight = slice_.first_line, slice_.first_row + slice_.rows, 0
+        with source.open() as stream:
+            opening = _opening(stream)
+            at, last = slice_.offset, slice_.offset + slice_.length
+            while at < last and row < end:
+                with refusals():
+                    message, raw = _message(stream, at)
+                    batches = _batches(opening, message, raw, wanted)
+                for batch in batches:
+                    start, stop = max(slice_.first_row - row, 0), min(end - row, batch.num_rows)
+                    if start < stop:
+                        with refusals():
+                            some = batch.slice(start, stop - start)
+                            weight += sum(
+                                weigh(some.column(some.schema.get_field_index(name))) for name in wanted.keep
+                            )
+                            if weight > MAX_BYTES:
+                                raise too_heavy()
+                            rows = read_columns(some, row + start, wanted)
+                        yield rows
+                    row += batch.num_rows
+                at += message.head + message.body
+
+
+class ArrowSplitter:
+    """Keeps the ``RowSplitter`` promise."""
+
+    def __init__(self, wanted: Wanted, size: CutSize) -> None:
+        self.columns: tuple[str, ...] = ()
+        self._wanted = wanted
+        self._limit = size.upload_bytes
+        self._cutter = GroupCutter(size.rows, size.bytes)
+        self._head = b""
+        self._position: int | None = None
+        self._body = 0
+        self._ended = False
+        self._records = False
+
+    @property
+    def rows(self) -> int:
+        return self._cutter.rows
+
+    def feed(self, data: bytes) -> Iterator[Slice]:
+        """See ``RowSplitter.feed``."""
+        data, at = self._head + data, 0
+        with refusals():
+            while at < len(data) and not self._ended:
+                if self._body:
+                    passed = min(self._body, len(data) - at)
+                    self._body -= passed
+                    at += passed
+                    continue
+                if self._position is None:
+                    if len(data) < PREFACE:
+                        break
+                    at = self._position = PREFACE if data.startswith(ARROW_MAGIC) else 0
+                found = read_head(memoryview(data)[at:])
+                if isinstance(found, int):
+                    break
+                if found is None:
+                    self._ended = True
+                    break
+                yield from self._take(found, data[at : at + found.head])
+                at += found.head
+        self._head = b"" if self._ended else data[at:]
+
+    def finish(self) -> Iterator[Slice]:
+        """See ``RowSplitter.finish``."""
+        # A stream may do without the mark at its end, a file may not.
+        missing = self._body or self._head or self._position == PREFACE
+        if (missing and not self._ended) or not self.columns:
+            raise _refused("The upload ends in the middle of an Arrow message: it was cut off.")
+        yield from self._cutter.finish()
+
+    def _take(self, message: Message, head: bytes) -> Iterator[Slice]:
+        assert self._position is not None
+        if message.body > MAX_BODY:
+            raise _refused(
+                f"A batch of records has {message.body} bytes, {MAX_BODY} at most: write smaller batches "
+                "(max_chunksize, row_group_size or the like)."
+            )
+        if message.kind == SCHEMA:
+            self._read_schema(head)
+        elif not self.columns:
+            raise BrokenMessage("records before their schema")
+        elif message.kind == DICTIONARY and self._records:
+            raise _refused("A dictionary changes between records: write the categories as plain texts.")
+        elif message.kind == RECORDS:
+            self._records = True
+            if (self.rows + message.rows) * max(len(self.columns), 1) > self._limit:
+                raise _refused(f"The upload holds over {self._limit} values.")
+            yield from self._cutter.add(message.rows, self._position, message.head + message.body)
+        self._position += message.head + message.body
+        self._body = message.body
+
+    def _read_schema(self, head: bytes) -> None:
+        import pyarrow as pa
+
+        if self.columns:
+            raise BrokenMessage("a second schema")
+        schema = pa.ipc.read_schema(pa.py_buffer(head))
+        self.columns = check_schema(schema, self._wanted, "arrow")
+
+
+def _opening(stream: BinaryIO) -> bytes:
+    """The messages before the first records: the schema and all dictionaries."""
+    stream.seek(0)
+    at = PREFACE if stream.read(PREFACE).startswith(ARROW_MAGIC) else 0
+    messages: list[bytes] = []
+    while True:
+        with refusals():
+            message, raw = _message(stream, at)
+            if message.kind == RECORDS:
+                return b"".join(messages)
+            _check_unpacked(message, raw)
+        messages.append(raw)
+        at += message.head + message.body
+
+
+def _message(stream: BinaryIO, at: int) -> tuple[Message, bytes]:
+    """The message at this place of the upload, with its bytes."""
+    stream.seek(at)
+    head = stream.read(8)
+    needed = read_head(head)
+    if not isinstance(needed, int) or needed == len(head):
+        raise BrokenMessage("a message that is cut off")
+    head += stream.read(needed - len(head))
+    message = read_head(head)
+    if not isinstance(message, Message) or message.body > MAX_BODY:
+        raise BrokenMessage("a message that is cut off")
+    body = stream.read(message.body)
+    if len(body) < message.body:
+        raise BrokenMessage("a message that is cut off")
+    return message, head + body
+
+
+def _batches(opening: bytes, message: Message, raw: bytes, wanted: Wanted) -> list[Any]:
+    """Record batches of one message, of bounded length, only the wanted columns."""
+    import pyarrow as pa
+
+    _check_unpacked(message, raw)
+    names = set(wanted.schema.input_names) | set(wanted.keep)
+    # Read with all columns: Arrow counts dictionaries of columns that are left out.
+    with pa.ipc.open_stream(pa.py_buffer(opening + raw + END)) as reader:
+        places = [place for place, name in enumerate(reader.schema.names) if name in names]
+        whole = reader.read_next_batch().select(places)
+    # Offsets that point outside their buffers would be followed otherwise.
+    whole.validate(full=True)
+    whole = _without_views(whole)
+    return [whole.slice(at, BATCH_ROWS) for at in range(0, whole.num_rows, BATCH_ROWS)]
+
+
+def _without_views(batch: Any) -> Any:
+    """Views of texts as the texts themselves, which all functions of Arrow know."""
+    import pyarrow as pa
+
+    for place, column in enumerate(batch.columns):
+        if pa.types.is_string_view(column.type):
+            # Sixteen bytes each, the first four the length: many views may share one long text.
+            views = np.frombuffer(column.buffers()[1], np.int32)[::4][
+                column.offset : column.offset + len(column)
+            ]
+            if int(views.astype(np.int64).sum()) > MAX_BODY:
+                raise _refused(f"The texts of a batch come to over {MAX_BODY} bytes: write smaller batches.")
+            field = pa.field(batch.schema.field(place).name, pa.large_string())
+            batch = batch.set_column(place, field, column.cast(pa.large_string()))
+    return batch
+
+
+def _check_unpacked(message: Message, raw: bytes) -> None:
+    size = unpacked_size(message, memoryview(raw)[message.head :])
+    if size > MAX_BODY:
+        raise _refused(
+            f"A batch of records unpacks to {size} bytes, {MAX_BODY} at most: write smaller batches."
+        )
+
+
+def _refused(message: str) -> InvalidInput:
+    return InvalidInput.of(Fault(("input_data",), "arrow", message))

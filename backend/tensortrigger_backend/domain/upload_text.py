@@ -1,0 +1,75 @@
+"""Text of any usual encoding, turned into UTF-8 as it comes in."""
+
+from __future__ import annotations
+
+import codecs
+
+from tensortrigger_backend.domain.errors import Fault, InvalidInput
+
+_WESTERN = [f"iso8859-{part}" for part in (*range(1, 12), *range(13, 17))]
+_WINDOWS = [f"cp{page}" for page in (437, 850, 852, 855, 858, 866, 874, 932, 949, 950, *range(1250, 1259))]
+_EASTERN = ["shift_jis", "euc_jp", "iso2022_jp", "euc_kr", "gb2312", "gbk", "gb18030", "big5", "big5hkscs"]
+_UNICODE = [f"utf-{bits}{order}" for bits in (16, 32) for order in ("", "-le", "-be")]
+
+ENCODINGS = (
+    "utf-8",
+    "utf-8-sig",
+    *_UNICODE,
+    "ascii",
+    *_WESTERN,
+    *_WINDOWS,
+    *_EASTERN,
+    "koi8-r",
+    "koi8-u",
+    "mac-roman",
+    "tis-620",
+)
+"""Text codecs of Python, by the names that it gives them."""
+
+
+def known_encoding(name: str) -> str:
+    """The encoding by its usual name: ``latin-1`` is ``iso8859-1``.
+
+    Raises:
+        InvalidInput: it is none of those that are read here.
+    """
+    try:
+        found = codecs.lookup(name).name if name.isascii() and len(name) <= 40 else ""
+    except LookupError:
+        found = ""
+    if found not in ENCODINGS:
+        message = f"There is no encoding {name[:40]!r} here: say the one that the file was written in."
+        raise InvalidInput.of(Fault(("encoding",), "encoding", message, ", ".join(ENCODINGS), name[:40]))
+    return "utf-8" if found == "utf-8-sig" else found
+
+
+class Transcoder:
+    """Decodes text block by block and gives it back as UTF-8; UTF-8 itself passes unchanged and unread."""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        self._decoder = None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)()
+        self._lines = 1
+
+    def feed(self, data: bytes, last: bool = False) -> bytes:
+        """The next block as UTF-8.
+
+        Raises:
+            InvalidInput: naming the line that holds what is no text of the encoding.
+        """
+        if self._decoder is None:
+            return data
+        try:
+            text = self._decoder.decode(data, last)
+        except UnicodeDecodeError as error:
+            good = error.object[: error.start].decode(self._encoding, "ignore")
+            line = self._lines + good.count("\n")
+            got = error.object[error.start : error.start + 4].hex(" ")
+            message = f"Line {line} is not {self._encoding}: {error.reason} ({got})."
+            raise InvalidInput.of(Fault(("input_data",), "encoding", message, self._encoding, got)) from None
+        except UnicodeError as error:
+            message = f"Line {self._lines} is not {self._encoding}: {error}."
+            raise InvalidInput.of(Fault(("input_data",), "encoding", message, self._encoding)) from None
+        self._lines += text.count("\n")
+        # Half of a pair that stands for one character cannot be written as UTF-8.
+        return text.encode("utf-8", "replace")

@@ -1,0 +1,1 @@
+"""ONNX: uploaded files judged and written anew, and TensorFlow graphs converted."""

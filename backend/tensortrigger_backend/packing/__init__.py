@@ -1,0 +1,1 @@
+"""``tt package``: a container build context that serves one version of one model, without TensorFlow."""

@@ -1,0 +1,71 @@
+"""Remove blobs that no row tells of: their writer died between the two, or the database is an older one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from tensortrigger_backend.domain.contents import PREFIX
+from tensortrigger_backend.ports.storage import BlobStore
+from tensortrigger_backend.ports.versions import ContentStore
+from tensortrigger_backend.services.contents import Contents
+
+log = structlog.get_logger(__name__)
+
+GRACE: Final = 86_400.0
+"""Seconds for which a blob without a row is left alone: its row may be about to be written."""
+
+PURGE_EVERY: Final = 60.0
+SWEEP_EVERY: Final = 3600.0
+"""Seconds between two rounds; the latter goes through all blobs that there are."""
+
+Unknown = Callable[[Sequence[str]], list[str]]
+
+
+class Orphans:
+    """Frees bytes that nobody needs, each step now and then.
+
+    Args:
+        owned: for a prefix whose keys are ``<prefix>/<id>/...``, which of some ids have no row.
+        clock: seconds since the epoch, UTC, as the blobs' own times are.
+    """
+
+    def __init__(
+        self,
+        contents: Contents,
+        store: ContentStore,
+        blobs: BlobStore,
+        owned: Mapping[str, Unknown],
+        clock: Callable[[], float],
+    ) -> None:
+        self._contents = contents
+        self._store = store
+        self._blobs = blobs
+        self._owned = owned
+        self._clock = clock
+        self._purged = self._swept = clock()
+
+    def look_after(self) -> None:
+        """Do what is due; quick when nothing is."""
+        now = self._clock()
+        if now - self._purged >= PURGE_EVERY:
+            self._purged = now
+            self._contents.purge()
+        if now - self._swept >= SWEEP_EVERY:
+            self._swept = now
+            if swept := self.sweep():
+                log.info("orphans.removed", blobs=swept)
+
+    def sweep(self) -> int:
+        """Go through all blobs, and remove those of long ago that no row tells of. How many."""
+        before = self._clock() - GRACE
+        count = self._store.free_unknown(self._blobs.delete, self._blobs.keys(PREFIX, before))
+        for prefix, unknown in self._owned.items():
+            keys = self._blobs.keys(prefix, before)
+            gone = set(unknown(sorted({key.split("/")[1] for key in keys})))
+            lost = [key for key in keys if key.split("/")[1] in gone]
+            self._blobs.delete(lost)
+            count += len(lost)
+        return count

@@ -1,0 +1,51 @@
+"""The arguments about jobs that ``%tt`` and ``tt`` share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from tensortrigger_lab.scoring import Choices
+
+OUTPUT = "OUT.csv"
+FORMATS = "a CSV, or by its ending .parquet, .ndjson"
+
+
+def add_choices(scoring: argparse.ArgumentParser) -> None:
+    """Add what may be chosen for the scoring of a table."""
+    scoring.add_argument(
+        "--keep", action="append", default=[], metavar="COLUMN", help="stands before the outputs; repeat it"
+    )
+    scoring.add_argument("--priority", type=int, metavar="0-9", help="higher goes first; default: 5")
+    scoring.add_argument("--delimiter", metavar="C", help="of a CSV; default: a comma, of .tsv a tab")
+    scoring.add_argument("--encoding", metavar="NAME", help="of a CSV; default: utf-8")
+    scoring.add_argument("--webhook", metavar="URL", help="is told when the job has ended")
+
+
+def choices_of(arguments: argparse.Namespace) -> Choices:
+    """What ``add_choices`` has read."""
+    delimiter = arguments.delimiter
+    return Choices(
+        tuple(arguments.keep),
+        arguments.priority,
+        "\t" if delimiter in ("\\t", "tab") else delimiter,
+        arguments.encoding,
+        arguments.webhook,
+    )
+
+
+def add_job_arguments(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Add ``job``, ``log``, ``partitions``, ``cancel``, ``retry`` and ``forget``.
+
+    Args:
+        verb: makes the parser of a verb, given its name and what it does.
+    """
+    for name, told in (
+        ("job", "one job"),
+        ("log", "what happened to a job"),
+        ("partitions", "what a job is cut into, and how far each part is"),
+        ("cancel", "stop a job"),
+        ("retry", "try what failed of a job again"),
+        ("forget", "delete an ended job with its upload and results"),
+    ):
+        verb(name, told).add_argument("job_id", metavar="ID")

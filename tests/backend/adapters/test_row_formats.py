@@ -1,0 +1,392 @@
+"""Do the same rows give the same values and rejects in every format, however they are cut and packed?"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, BinaryIO
+from unittest.mock import ANY
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tensortrigger_backend.adapters.kept_columns import ArrowColumn, check_kept_type
+from tensortrigger_backend.adapters.parts_parquet import ParquetParts
+from tensortrigger_backend.adapters.row_formats import row_formats
+from tensortrigger_backend.adapters.rows_arrow import END
+from tensortrigger_backend.domain.errors import InvalidInput
+from tensortrigger_backend.domain.fields import Field
+from tensortrigger_backend.domain.job_options import RowFormat
+from tensortrigger_backend.domain.jobs import Slice
+from tensortrigger_backend.domain.schema import VectorSchema
+from tensortrigger_backend.ports.rows import CutSize, Wanted
+
+FIELDS = (
+    Field("size"),
+    Field("rooms", "INT", minimum=0),
+    Field("new", "BOOL"),
+    Field("city", "STRING", categories=(("Rome", 1.0), ("Oslo", 2.0)), fill="Oslo"),
+)
+WANTED = Wanted(VectorSchema(FIELDS), np.dtype(np.float32), ("id", "note"))
+NAMES = ("id", "size", "rooms", "new", "city", "note")
+TYPES = (pa.int64(), pa.float64(), pa.int64(), pa.bool_(), pa.string(), pa.string())
+LIMIT = 1 << 26
+Rows = list[tuple[Any, ...]]
+Writer = Callable[[Rows], bytes]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Keeps the ``RowSource`` promise."""
+
+    data: bytes
+    slice: Slice
+
+    def bytes(self) -> bytes:
+        return self.data[self.slice.offset : self.slice.offset + self.slice.length]
+
+    def open(self) -> BinaryIO:
+        return io.BytesIO(self.data)
+
+
+def table(rows: Rows) -> pa.Table:
+    columns = [pa.array([row[place] for row in rows], kind) for place, kind in enumerate(TYPES)]
+    return pa.table(columns, names=list(NAMES))
+
+
+def as_csv(rows: Rows) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(NAMES)
+    for row in rows:
+        # Without quotation marks a row of nothing would be no row.
+        writer.writerow(
+            ["" if value is None else repr(value) if isinstance(value, float) else value for value in row]
+        )
+    return text.getvalue().encode()
+
+
+def as_ndjson(rows: Rows) -> bytes:
+    return "\r\n".join(
+        json.dumps(dict(zip(NAMES, row, strict=True)), allow_nan=False) for row in rows
+    ).encode()
+
+
+def as_parquet(rows: Rows) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table(rows), sink, row_group_size=7, compression="snappy")
+    return sink.getvalue()
+
+
+def as_arrow(
+    rows: Rows, new: Any = pa.ipc.new_stream, compression: str | None = None, size: int = 5
+) -> bytes:
+    sink = io.BytesIO()
+    whole = table(rows)
+    with new(sink, whole.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+        writer.write_table(whole, max_chunksize=size)
+    return sink.getvalue()
+
+
+WRITERS: dict[str, tuple[RowFormat, Writer]] = {
+    "csv": (RowFormat.CSV, as_csv),
+    "ndjson": (RowFormat.NDJSON, as_ndjson),
+    "parquet": (RowFormat.PARQUET, as_parquet),
+    "arrow stream": (RowFormat.ARROW, as_arrow),
+    "arrow file": (RowFormat.ARROW, lambda rows: as_arrow(rows, pa.ipc.new_file)),
+    "arrow lz4": (RowFormat.ARROW, lambda rows: as_arrow(rows, compression="lz4")),
+    "arrow in one batch": (RowFormat.ARROW, lambda rows: as_arrow(rows, size=10_000)),
+}
+
+
+def cut(
+    row_format: RowFormat, data: bytes, block: int, wanted: Wanted = WANTED, rows: int = 4
+) -> tuple[Any, list[Slice]]:
+    size = CutSize(rows, 1 << 20, LIMIT)
+    splitter = row_formats()[row_format].splitter(wanted, size, lambda: io.BytesIO(data))
+    slices = [slice_ for at in range(0, len(data), block) for slice_ in splitter.feed(data[at : at + block])]
+    return splitter, [*slices, *splitter.finish()]
+
+
+def read(
+    row_format: RowFormat, data: bytes, block: int = 1 << 16, wanted: Wanted = WANTED
+) -> tuple[Any, Any, Any]:
+    """Values by row, rejects by row, and kept values by row."""
+    splitter, slices = cut(row_format, data, block, wanted)
+    assert [slice_.number for slice_ in slices] == list(range(len(slices)))
+    assert [slice_.first_row for slice_ in slices] == list(np.cumsum([0, *[one.rows for one in slices]]))[:-1]
+    assert sum(slice_.rows for slice_ in slices) == splitter.rows
+    values, rejects, kept = {}, {}, {}
+    for slice_ in slices:
+        count = 0
+        for batch in row_formats()[row_format].read(Stored(data, slice_), splitter.columns, slice_, wanted):
+            columns = [ArrowColumn(batch.kept[name]).values() for name in wanted.keep]
+            for at, row in enumerate(batch.rows):
+                values[int(row)] = batch.values[at].astype(np.float32).tolist()
+                kept[int(row)] = tuple(column[at] for column in columns)
+            rejects |= {reject.row: (reject.field, reject.code) for reject in batch.rejects}
+            count += len(batch.rows) + len(batch.rejects)
+        assert count == slice_.rows
+    return values, rejects, kept
+
+
+SIZES = st.floats(-1e30, 1e30).map(lambda value: float(np.float32(value))) | st.sampled_from([1e39, -1e300])
+ROOMS = st.integers(-2, 2**40)
+TEXTS = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0\r", exclude_categories=["Cs"]), max_size=8
+)
+ROWS = st.lists(
+    st.tuples(
+        st.integers(-(2**62), 2**62),
+        SIZES | st.none(),
+        ROOMS | st.none(),
+        st.booleans() | st.none(),
+        st.sampled_from(["Rome", "Oslo", "Bath", "", " "]) | st.none(),
+        TEXTS,
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=40)
+@given(rows=ROWS, block=st.integers(1, 200))
+@pytest.mark.parametrize("name", list(WRITERS))
+def test_every_format_gives_the_same_values_rejects_and_kept_columns(
+    name: str, rows: Rows, block: int
+) -> None:
+    row_format, write = WRITERS[name]
+    expected_values, expected_rejects, expected_kept = read(RowFormat.CSV, as_csv(rows))
+    values, rejects, kept = read(row_format, write(rows), block)
+    assert values == expected_values
+    # An empty field of a CSV is missing; a null is null.
+    assert {
+        row: (field, code.replace("null", "missing")) for row, (field, code) in rejects.items()
+    } == expected_rejects
+    assert {row: (str(one), other) for row, (one, other) in kept.items()} == expected_kept
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if name != "parquet"])
+def test_a_cut_at_any_byte_of_the_upload_changes_nothing(name: str) -> None:
+    row_format, write = WRITERS[name]
+    rows = [(at, at / 2, at, at % 2 == 0, "Rome", 'a "quoted"\nnote, ü') for at in range(11)]
+    data = write(rows)
+    _, whole = cut(row_format, data, len(data))
+    for at in range(1, min(len(data), 1500)):
+        splitter = row_formats()[row_format].splitter(
+            WANTED, CutSize(4, 1 << 20, LIMIT), lambda: io.BytesIO(data)
+        )
+        slices = [*splitter.feed(data[:at]), *splitter.feed(data[at:]), *splitter.finish()]
+        assert slices == whole, at
+    assert read(row_format, data)[2] == {
+        at: (at if name != "csv" else str(at), rows[at][5]) for at in range(11)
+    }
+
+
+@pytest.mark.parametrize("row_format", [RowFormat.PARQUET, RowFormat.ARROW])
+@pytest.mark.parametrize("group", [7_000, 40_000, 90_000])
+def test_large_groups_are_read_in_pieces_that_meet(row_format: RowFormat, group: int) -> None:
+    whole = pa.table({"a": np.arange(90_000.0)})
+    sink = io.BytesIO()
+    if row_format is RowFormat.PARQUET:
+        pq.write_table(whole, sink, row_group_size=group)
+    else:
+        with pa.ipc.new_stream(sink, whole.schema) as writer:
+            writer.write_table(whole, max_chunksize=group)
+    wanted = Wanted(VectorSchema((Field("a"),)))
+    splitter, slices = cut(row_format, sink.getvalue(), 1 << 20, wanted, rows=9_000)
+    assert len(slices) == {7_000: 7, 40_000: 5, 90_000: 3}[group]
+    found = [
+        (int(row), float(value))
+        for one in slices
+        for batch in row_formats()[row_format].read(
+            Stored(sink.getvalue(), one), splitter.columns, one, wanted
+        )
+        for row, value in zip(batch.rows, batch.values[:, 0], strict=True)
+    ]
+    assert found == [(row, float(row)) for row in range(90_000)]
+
+
+def test_lines_that_are_no_objects_are_rejected_by_row_and_line() -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    good = b'{"id":1,"note":null,"size":1,"rooms":2,"new":1,"city":"Rome","more":{"a":[1]}}'
+    data = b"\xef\xbb\xbf" + b"\n".join(
+        [good, b"[1]", b"", b"7", b"{", deep, b"\xff{}", b"null", b"{}", good]
+    )
+    splitter, slices = cut(RowFormat.NDJSON, data, 1000, rows=3)
+    reader = row_formats()[RowFormat.NDJSON]
+    batches = [
+        batch for one in slices for batch in reader.read(Stored(data, one), splitter.columns, one, WANTED)
+    ]
+    rejects = [reject for batch in batches for reject in batch.rejects]
+    assert [(reject.row, reject.line, reject.code) for reject in rejects] == [
+        (1, 2, "json_type"),
+        (2, 4, "json_type"),
+        (3, 5, "json"),
+        (4, 6, "json_depth"),
+        (5, 7, "json"),
+        (6, 8, "json_type"),
+        (7, 9, "missing"),
+    ]
+    assert rejects[0].message == "Line 2 holds a list, not an object."
+    assert "Line 9: field 'size' is missing (and 2 more of this row)." in rejects[-1].message
+    assert [int(row) for batch in batches for row in batch.rows] == [0, 8]
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        (pa.array([1.5, math.nan], pa.float16()), [1.5, None]),
+        (pa.array([Decimal("1.50"), None]), ["1.50", None]),
+        (pa.array([2**64 - 1, None], pa.uint64()), [2**64 - 1, None]),
+        (pa.array([0, 253402300800000000], pa.timestamp("us")), ["1970-01-01T00:00:00.000000", ANY]),
+        (pa.array([1, None], pa.timestamp("ns", "No/Where")), ["1970-01-01T00:00:00.000000001Z", None]),
+        (pa.array([1, None], pa.date32()), ["1970-01-02", None]),
+        (pa.array([1, None], pa.time64("ns")), ["00:00:00.000000001", None]),
+        (pa.array([7, None]).dictionary_encode(), [7, None]),
+        (pa.array(["x", None]).dictionary_encode(), ["x", None]),
+    ],
+    ids=lambda value: str(getattr(value, "type", "")),
+)
+def test_kept_values_of_every_type_can_be_written(column: Any, told: list[Any]) -> None:
+    kept = ArrowColumn(column)
+    assert check_kept_type("k", column.type) is None
+    assert kept.values() == told
+    assert msgspec.json.encode(kept.values())
+    assert kept.texts() == ["" if value is None else ANY for value in told]
+    assert kept.take(np.array([1])).values() == told[1:]
+    whole = ParquetParts().encode(np.arange(2), {"y": np.zeros((2, 1), np.float32)}, {"k": [column]})
+    assert ParquetParts().decode(whole).kept["k"].values() == told
+
+
+def test_members_of_any_type_are_kept_as_they_are() -> None:
+    wanted = Wanted(VectorSchema((Field("a"),)), None, ("k",))
+    kept: list[Any] = [1, None, 2.5, "x", True, [1, {"b": None}], 2**70, "ü"]
+    data = b"\n".join(json.dumps({"a": 1, "k": value}).encode() for value in kept)
+    assert read(RowFormat.NDJSON, data, wanted=wanted)[2] == {at: (value,) for at, value in enumerate(kept)}
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.string_view()]
+)
+@pytest.mark.parametrize("row_format", [RowFormat.PARQUET, RowFormat.ARROW])
+def test_texts_of_every_kind_are_read(row_format: RowFormat, kind: Any) -> None:
+    texts = ["Rome", None, "Oslo", "Bath"] * 5
+    city = pa.array(texts)
+    city = city.dictionary_encode() if pa.types.is_dictionary(kind) else city.cast(kind)
+    whole = pa.table({"city": city})
+    sink = io.BytesIO()
+    if row_format is RowFormat.PARQUET:
+        pq.write_table(whole, sink)
+    else:
+        with pa.ipc.new_stream(sink, whole.schema) as writer:
+            writer.write_table(whole)
+    wanted = Wanted(VectorSchema((FIELDS[3],)), None, ("city",))
+    values, rejects, kept = read(row_format, sink.getvalue(), wanted=wanted)
+    assert values == {at: [2.0 if text != "Rome" else 1.0] for at, text in enumerate(texts) if text != "Bath"}
+    assert set(rejects.values()) == {("city", "unknown_category")}
+    assert kept == {at: (text,) for at, text in enumerate(texts) if text != "Bath"}
+
+
+@pytest.mark.parametrize("row_format", [RowFormat.PARQUET, RowFormat.ARROW])
+def test_a_column_of_a_type_that_holds_no_right_value_is_refused_by_name(row_format: RowFormat) -> None:
+    whole = pa.table(
+        {"size": ["1.5"], "rooms": [[1]], "new": [1.0], "city": [3], "id": [b"x"], "note": [{"a": 1}]}
+    )
+    sink = io.BytesIO()
+    if row_format is RowFormat.PARQUET:
+        pq.write_table(whole, sink)
+    else:
+        with pa.ipc.new_stream(sink, whole.schema) as writer:
+            writer.write_table(whole)
+    with pytest.raises(InvalidInput) as caught:
+        cut(row_format, sink.getvalue(), 1000)
+    assert [fault.loc[-1] for fault in caught.value.faults] == ["size", "rooms", "city", "id", "note"]
+    assert "of type string; the model takes FLOAT" in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, (kind, _) in WRITERS.items() if kind in ("parquet", "arrow")]
+)
+def test_a_damaged_file_is_refused_and_never_crashes_the_reader(name: str) -> None:
+    row_format, write = WRITERS[name]
+    data = write([(at, at / 2, at, True, "Rome", f"note {at}") for at in range(30)])
+    generator = np.random.default_rng(5)
+    outcomes = set()
+    for _ in range(150):
+        broken = bytearray(data)
+        for place in generator.integers(0, len(data), 3):
+            broken[place] = generator.integers(0, 256)
+        try:
+            values, rejects, _ = read(row_format, bytes(broken))
+            outcomes.add("read")
+            assert len(values) + len(rejects) <= LIMIT
+        except InvalidInput:
+            outcomes.add("refused")
+        except AssertionError:
+            outcomes.add("other rows than counted")
+    assert "refused" in outcomes
+    whole = (
+        len(data) - 20 if name == "parquet" else data.rindex(END) if name == "arrow file" else len(data) - 9
+    )
+    for end in range(0, whole, 97):
+        if row_format is RowFormat.ARROW and data[end : end + 4] == END[:4]:
+            continue  # between two messages a stream may end
+        with pytest.raises(InvalidInput):
+            read(row_format, data[:end])
+
+
+def test_a_page_that_would_unpack_to_gigabytes_is_refused_by_name() -> None:
+    sink = io.BytesIO()
+    zeros = pa.table({"a": np.zeros(9 << 20)})
+    pq.write_table(
+        zeros,
+        sink,
+        compression="zstd",
+        use_dictionary=False,
+        data_page_size=1 << 30,
+        max_rows_per_page=1 << 30,
+        row_group_size=1 << 30,
+    )
+    with pytest.raises(InvalidInput, match="A page of column 'a' unpacks to 75497"):
+        cut(RowFormat.PARQUET, sink.getvalue(), 1 << 20, Wanted(VectorSchema((Field("a"),))))
+
+
+def test_a_batch_that_would_unpack_to_gigabytes_is_refused() -> None:
+    sink = io.BytesIO()
+    zeros = pa.table({"a": np.zeros(17 << 20)})
+    with pa.ipc.new_stream(sink, zeros.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(zeros)
+    with pytest.raises(InvalidInput, match="unpacks to 142606336 bytes"):
+        read(RowFormat.ARROW, sink.getvalue(), wanted=Wanted(VectorSchema((Field("a"),))))
+
+
+def test_offsets_of_texts_that_point_outside_are_refused() -> None:
+    whole = pa.table({"city": ["Rome"] * 8})
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, whole.schema) as writer:
+        writer.write_table(whole)
+    offsets = np.arange(0, 36, 4, np.int32)
+    wrong = np.where(offsets == 8, 1 << 30, offsets).astype(np.int32)
+    data = sink.getvalue().replace(offsets.tobytes(), wrong.tobytes())
+    assert data != sink.getvalue()
+    with pytest.raises(InvalidInput, match="damaged"):
+        read(RowFormat.ARROW, data, wanted=Wanted(VectorSchema((FIELDS[3],))))
+
+
+def test_numbers_that_are_not_finite_are_rejected_as_such() -> None:
+    whole = pa.table({"a": [1.0, math.inf, math.nan, None, -math.inf]})
+    sink = io.BytesIO()
+    pq.write_table(whole, sink)
+    values, rejects, _ = read(RowFormat.PARQUET, sink.getvalue(), wanted=Wanted(VectorSchema((Field("a"),))))
+    assert values == {0: [1.0]}
+    assert [code for _, code in rejects.values()] == ["not_finite", "not_finite", "null", "not_finite"]

@@ -1,0 +1,86 @@
+"""A model that takes its time and tells which row it was given, published without TensorFlow."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+from chaos.checker import INPUTS
+from onnx import TensorProto, helper, numpy_helper
+
+from tensortrigger_backend.adapters.artifact_file import GRAPH, Manifest, write_artifact
+from tensortrigger_backend.adapters.sql.database import Database
+from tensortrigger_backend.adapters.sql.model_store import SqlModelStore
+from tensortrigger_backend.domain.access import LOCAL_OWNER
+from tensortrigger_backend.domain.models import ModelVersion, VersionState
+from tensortrigger_backend.domain.publishing import ONNX, ForgeVerdict
+from tensortrigger_backend.domain.tensors import Signature, TensorSpec
+from tensortrigger_backend.ports.storage import BlobStore
+
+WIDTH = 1536
+
+
+def write_servable(target: Path) -> Signature:
+    """A network of two wide layers, some five million operations a row, beside its first input."""
+    random = np.random.default_rng(1)
+    weights = {
+        "into": random.normal(size=(INPUTS, WIDTH)) / 3,
+        "across": random.normal(size=(WIDTH, WIDTH)) / 40,
+        "out": random.normal(size=(WIDTH, 1)) / 40,
+        "first": np.eye(INPUTS, 1),
+        "small": np.full((1, INPUTS), 1e-4),
+    }
+    nodes = [
+        helper.make_node("Mul", ["x", "small"], ["scaled"]),
+        helper.make_node("MatMul", ["scaled", "into"], ["a"]),
+        helper.make_node("Tanh", ["a"], ["b"]),
+        helper.make_node("MatMul", ["b", "across"], ["c"]),
+        helper.make_node("Tanh", ["c"], ["d"]),
+        helper.make_node("MatMul", ["d", "out"], ["y"]),
+        helper.make_node("MatMul", ["x", "first"], ["x0_out"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "slow",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", INPUTS])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 1]) for name in ("y", "x0_out")],
+        [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    signature = Signature(
+        (TensorSpec("x", "float32", (-1, INPUTS)),),
+        (TensorSpec("y", "float32", (-1, 1)), TensorSpec("x0_out", "float32", (-1, 1))),
+    )
+    write_artifact(target, Manifest(ONNX, signature), {GRAPH: model.SerializeToString()})
+    return signature
+
+
+def publish(database: Database, blobs: BlobStore, scratch: Path) -> str:
+    """A ready version, as the forge would leave it; its id."""
+    model_id = secrets.token_hex(16)
+    artifact = scratch / model_id
+    signature = write_servable(artifact)
+    models = SqlModelStore(database)
+    models.add(
+        ModelVersion(
+            model_id=model_id,
+            owner=LOCAL_OWNER,
+            name="slow",
+            title="Slow",
+            description="",
+            state=VersionState.RECEIVED,
+            source_key=f"models/{model_id}/source",
+            source_sha256="0" * 64,
+            size=1,
+            created=time.time(),
+        )
+    )
+    blobs.put(f"models/{model_id}/source", b"what was uploaded")
+    blobs.put(f"models/{model_id}/servable", artifact.read_bytes())
+    verdict = ForgeVerdict(True, format="keras", signature=signature, engine=ONNX, max_deviation=0.0)
+    models.make_ready(model_id, verdict, f"models/{model_id}/servable", "1" * 64, time.time())
+    return model_id

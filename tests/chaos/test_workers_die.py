@@ -1,0 +1,130 @@
+"""Workers that are killed, alone or all at once, or stopped for longer than their lease."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import time
+from collections.abc import Callable
+
+from chaos.checker import Upload
+from chaos.conftest import times
+from chaos.deployment import START, Deployment, Process, paused
+
+from tensortrigger_backend.domain.jobs import MAX_ATTEMPTS
+
+Tell = Callable[[str], None]
+
+SPARED = MAX_ATTEMPTS - 2
+"""Attempts after which a partition is left in peace: one whose workers always die fails, as is promised."""
+
+
+def kill_with_work(deployment: Deployment, chance: random.Random) -> bool:
+    """Kill a worker that holds a partition; whether there was one, and it held it to the end."""
+    victims = [worker for worker in deployment.workers if worker.alive and deployment.claimed(worker)]
+    if not victims:
+        return False
+    victim = chance.choice(victims)
+    if any(row.attempts > SPARED for row in deployment.claimed(victim)):
+        return False
+    # It may commit and claim the next one between the look and the kill; what counts is what it died with.
+    victim.kill()
+    deployment.workers.remove(victim)
+    deployment.start_worker()
+    return bool(deployment.claimed(victim)) or victim.name in deployment.losers()
+
+
+def test_no_row_is_lost_or_repeated_by_workers_that_are_killed(
+    deployment: Deployment, upload: Upload, tell: Tell
+) -> None:
+    kills, chance, hits = times(10, 200), random.Random(1), 0
+    while hits < kills:
+        job_id, of_this_job = deployment.submit(upload), 0
+        while not deployment.over(job_id):
+            time.sleep(chance.uniform(0.0, 0.3))
+            if of_this_job < 10 and hits < kills and kill_with_work(deployment, chance):
+                hits, of_this_job = hits + 1, of_this_job + 1
+                tell(f"{hits} of {kills} workers killed with a partition in hand")
+        deployment.verify(job_id, upload)
+
+
+def test_no_row_is_lost_when_all_workers_are_killed(
+    deployment: Deployment, upload: Upload, tell: Tell
+) -> None:
+    for turn in range(times(1, 10)):
+        job_id = deployment.submit(upload)
+        until = time.monotonic() + 30.0
+        while not all(deployment.claimed(worker) for worker in deployment.workers):
+            assert time.monotonic() < until
+        for worker in deployment.workers:
+            worker.kill()
+        assert any(row.state == "claimed" for row in deployment.partitions(job_id))
+        deployment.workforce(2)
+        deployment.verify(job_id, upload)
+        tell(f"all workers killed, turn {turn + 1}")
+
+
+def stopped_with_work(deployment: Deployment, chance: random.Random) -> tuple[Process, object] | None:
+    """A worker that is stopped, and the claim that it holds."""
+    worker = chance.choice(deployment.workers)
+    worker.send(signal.SIGSTOP)
+    held = deployment.claimed(worker)
+    if held:
+        return worker, held[0]
+    worker.send(signal.SIGCONT)
+    return None
+
+
+def test_a_worker_that_was_stopped_past_its_lease_commits_nothing(
+    deployment: Deployment, upload: Upload, tell: Tell
+) -> None:
+    stops, chance, refused = times(3, 100), random.Random(2), 0
+    while refused < stops:
+        job_id = deployment.submit(upload)
+        while not deployment.over(job_id):
+            time.sleep(chance.uniform(0.0, 0.2))
+            found = stopped_with_work(deployment, chance) if refused < stops else None
+            if found is None:
+                continue
+            worker, stale = found
+            late = len(deployment.refusals(worker))
+            try:
+                taken = deployment.until_reclaimed(stale)
+            finally:
+                worker.send(signal.SIGCONT)
+            until = time.monotonic() + 20.0
+            while len(deployment.refusals(worker)) == late:
+                assert time.monotonic() < until, "it never heard that its claim is lost"
+                time.sleep(0.05)
+            refused += 1
+            (now,) = [row for row in deployment.partitions(job_id) if row.number == taken.number]
+            assert now.fence > stale.fence
+            assert not (now.results_key or "").endswith(f"-{stale.fence}.parquet")
+            tell(f"{refused} of {stops} stale claims refused")
+        deployment.verify(job_id, upload)
+
+
+def test_a_part_that_is_ready_for_its_commit_is_refused_when_it_comes_too_late(
+    deployment: Deployment, upload: Upload
+) -> None:
+    others = list(deployment.workers)
+    late = deployment.start_worker(TENSORTRIGGER_FAULT_POINT="results_written:1:stop").wait_ready()
+    with contextlib.ExitStack() as stack:
+        for other in others:
+            stack.enter_context(paused(other))
+        job_id = deployment.submit(upload)
+        until = time.monotonic() + START
+        while not late.stopped:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    stale = deployment.claimed(late)[0]
+    deployment.until_reclaimed(stale)
+    late.send(signal.SIGCONT)
+    deployment.verify(job_id, upload)
+    assert deployment.refusals(late)
+    (now,) = [row for row in deployment.partitions(job_id) if row.number == stale.number]
+    assert now.fence > stale.fence
+    assert now.claims > 1
+    deployment.workers.remove(late)
+    assert late.stop() == 0
