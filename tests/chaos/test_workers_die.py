@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from chaos.checker import Upload
 from chaos.conftest import times
-from chaos.deployment import START, Deployment, Process, paused
+from chaos.deployment import LEASE, SLICE_ROWS, START, Deployment, Process, paused
 
 from tensortrigger_backend.domain.jobs import MAX_ATTEMPTS
 
@@ -128,3 +128,12 @@ def test_a_part_that_is_ready_for_its_commit_is_refused_when_it_comes_too_late(
     assert now.claims > 1
     deployment.workers.remove(late)
     assert late.stop() == 0
+
+
+def test_messages_that_a_stopped_worker_has_in_hand_are_told_to_the_others(deployment: Deployment) -> None:
+    small = [Upload(rows=SLICE_ROWS, seed=number) for number in range(8)]
+    with paused(deployment.workers[0]):
+        # The broker gives it messages as before: it has not been silent for long.
+        jobs = [deployment.submit(one) for one in small]
+        for job_id, one in zip(jobs, small, strict=True):
+            deployment.verify(job_id, one, patience=8 * LEASE)

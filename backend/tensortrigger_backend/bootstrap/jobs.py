@@ -69,6 +69,7 @@ def recovery(
         completion(base).finish,
         base.clock,
         interval=base.settings.lease / 3,
+        unsent_for=2 * base.settings.lease,
         trainings=base.queues[JobKind.TRAIN],
         settle=settle,
         sweep=sweep,

@@ -18,9 +18,10 @@ from tensortrigger_backend.services.steps import Step, keep_going
 log = structlog.get_logger(__name__)
 
 RELAY_BATCH: Final = 500
-UNSENT_FOR: Final = 60.0
-"""A queued partition that was told so long ago, while the queue holds fewer messages than partitions wait, has lost
-its message: tell it again. One message too many is harmless: whoever gets it finds nothing to claim."""
+UNSENT_FOR: Final = 30.0
+"""A queued partition that was told so many seconds ago, while the queue holds fewer messages than partitions wait, has
+lost its message, or a process that stands still has it in hand: tell it again. One message too many is harmless:
+whoever gets it finds nothing to claim."""
 
 
 class Recovery:
@@ -33,6 +34,7 @@ class Recovery:
         dead: those of the named workers that are known not to live any more.
         finish: completes a job all of whose partitions are done.
         interval: seconds between two rounds of looking after.
+        unsent_for: seconds after which the message of a partition that still waits is taken for lost.
         trainings: the queue of those wake-ups that are for trainers; None where nothing is trained.
         settle: brings in order what trainings left that died at their end.
         sweep: frees uploads that nobody came back for.
@@ -49,6 +51,7 @@ class Recovery:
         finish: Callable[[str], None],
         clock: Callable[[], float],
         interval: float,
+        unsent_for: float = UNSENT_FOR,
         trainings: Queue | None = None,
         settle: Callable[[], None] = lambda: None,
         sweep: Callable[[], object] = lambda: None,
@@ -60,6 +63,7 @@ class Recovery:
         self._finish = finish
         self._clock = clock
         self._interval = interval
+        self._unsent_for = unsent_for
         self._queues = {JobKind.SCORE: queue, JobKind.TRAIN: trainings or queue}
         self._at = at
         self._steps: dict[str, Callable[[], object]] = {
@@ -93,10 +97,13 @@ class Recovery:
 
     def resume(self) -> None:
         """On start a queue in memory is empty: tell every partition that waits, at once."""
-        self.look_after(unsent_for=0.0)
+        self._look_after(unsent_for=0.0)
 
-    def look_after(self, unsent_for: float = UNSENT_FOR) -> None:
+    def look_after(self) -> None:
         """One round; what one step cannot do now keeps none of the others from being done."""
+        self._look_after(self._unsent_for)
+
+    def _look_after(self, unsent_for: float) -> None:
         for name, step in self._steps.items():
             self._guarded(name, step)
         # What is in the outbox is on its way, and no message that is missing.
