@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from tensortrigger_backend.domain.errors import NotFound
 from tensortrigger_backend.domain.jobs import Job, JobState, Part, Slice
 from tensortrigger_backend.ports.jobs import JobStore
 from tensortrigger_backend.ports.storage import BlobStore
@@ -16,7 +17,8 @@ from tensortrigger_backend.services.steps import Step, keep_going
 log = structlog.get_logger(__name__)
 
 GRACE: Final = 600.0
-"""Seconds after a job's end in which a worker that still believes in its claim may write its part."""
+"""Seconds after a job's end before anything of it is removed. What is removed was written in the first half of them, by
+workers that still believed in their claims; what is younger may be of a job that is tried again just now."""
 
 EVERY: Final = 60.0
 AT_ONCE: Final = 50
@@ -63,17 +65,32 @@ class Completion:
             return
         self._next = now + EVERY
         for job in self._jobs.untidied(now - GRACE, AT_ONCE):
-            # What a cancelled job had scored is never handed out; a failed one goes on from there when tried again.
-            kept = [] if job.state is JobState.CANCELLED else self._jobs.parts(job.job_id)
-            self._keep_only(job.job_id, kept)
-            self._blobs.delete(
-                [key for key in self._blobs.keys(f"jobs/{job.job_id}") if _is_other_upload(key, job)]
-            )
-            self._jobs.tidied(job.job_id, now)
+            # Others of them took their time: this one may be tried again by now.
+            if self._ended_at(job) == job.finished:
+                self._tidy(job)
+                self._jobs.tidied(job.job_id, now)
 
-    def _keep_only(self, job_id: str, parts: Sequence[tuple[Slice, Part]]) -> None:
+    def _ended_at(self, job: Job) -> float | None:
+        try:
+            return self._jobs.get(job.job_id, job.owner).finished
+        except NotFound:
+            return None
+
+    def _tidy(self, job: Job) -> None:
+        assert job.finished is not None
+        before = job.finished + GRACE / 2
+        # What a cancelled job had scored is never handed out; a failed one goes on from there when tried again.
+        kept = [] if job.state is JobState.CANCELLED else self._jobs.parts(job.job_id)
+        self._keep_only(job.job_id, kept, before)
+        there = self._blobs.keys(f"jobs/{job.job_id}", before)
+        self._blobs.delete([key for key in there if _is_other_upload(key, job)])
+
+    def _keep_only(
+        self, job_id: str, parts: Sequence[tuple[Slice, Part]], before: float | None = None
+    ) -> None:
         kept = {key for _, part in parts for key in (part.results_key, part.rejects_key)}
-        self._blobs.delete([key for key in self._blobs.keys(f"jobs/{job_id}/parts") if key not in kept])
+        there = self._blobs.keys(f"jobs/{job_id}/parts", before)
+        self._blobs.delete([key for key in there if key not in kept])
 
 
 def _is_other_upload(key: str, job: Job) -> bool:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
 
 from tensortrigger_backend.adapters.queue_memory import MemoryQueue
+from tensortrigger_backend.adapters.row_formats import row_formats
+from tensortrigger_backend.adapters.sources import ConfiguredSources
 from tensortrigger_backend.domain.errors import Unavailable
-from tensortrigger_backend.domain.jobs import Job, JobState, PartitionState, WakeUp
+from tensortrigger_backend.domain.job_options import JobOptions, Source
+from tensortrigger_backend.domain.jobs import INTAKE, Job, JobState, PartitionState, Slice, WakeUp
 from tensortrigger_backend.services.completion import EVERY, GRACE, Completion
 from tensortrigger_backend.services.recovery import UNSENT_FOR
+from tensortrigger_backend.services.remote_intake import RemoteIntake
 
 if TYPE_CHECKING:
+    from tensortrigger_backend.ports.jobs import JobStore
     from tests.backend.services.conftest import JobLine
 
 LEASE = 10.0
@@ -102,7 +109,8 @@ def test_partitions_whose_messages_went_down_with_a_queue_are_told_again(line: J
 
 
 def test_what_dead_attempts_left_of_ended_jobs_is_removed_after_a_while(line: JobLine) -> None:
-    line.clock.now = 1_000_000.0
+    # As the files' own times are.
+    line.clock.now = time.time()
     cancelled, failed = two_jobs(line, 30)
     for job in (cancelled, failed):
         line.blobs.put(f"jobs/{job.job_id}/parts/00000000-0.parquet", b"of an attempt that died")
@@ -128,6 +136,45 @@ def test_what_dead_attempts_left_of_ended_jobs_is_removed_after_a_while(line: Jo
     line.scoring().retry(line.principal, failed.job_id)
     line.run()
     assert line.state(failed).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("call", ["untidied", "parts"])
+def test_a_job_that_is_tried_again_while_it_is_tidied_keeps_what_the_new_attempt_brings(
+    line: JobLine, call: str
+) -> None:
+    version = line.publish(np.array([[3.0]]), {"v": {"var_type": "FLOAT", "index": 0}})
+    lake = line.root / "lake"
+    lake.mkdir()
+    sources = ConfiguredSources({"lake": lake.as_uri()}, lambda url: pytest.fail(f"connected to {url}"))
+    worker = line.worker(
+        intake=RemoteIntake(line.models, line.blobs, row_formats(), sources, line.limits).cut
+    )
+    line.clock.now = time.time() - GRACE - 1.0
+    job = Job("j", "ann", version.model_id, JobState.QUEUED, "", 0, (), 0, line.clock(), line.clock())
+    job = replace(job, options=JobOptions(source=Source("lake", "rows.csv")))
+    line.jobs.add(job, [Slice(INTAKE, 0, 0, 0, 0, 1)])
+    line.run(worker)
+    assert line.state(job).state is JobState.FAILED
+    line.clock.now = time.time()
+
+    class RetriedMeanwhile:
+        def __getattr__(self, name: str) -> Any:
+            def passed(*arguments: Any) -> Any:
+                answer = getattr(line.jobs, name)(*arguments)
+                if name == call:
+                    (lake / "rows.csv").write_bytes(b"v\n" + b"1\n" * 15)
+                    line.jobs.retry("j", "ann", line.clock())
+                    line.run(worker)
+                return answer
+
+            return passed
+
+    Completion(cast("JobStore", RetriedMeanwhile()), line.blobs, line.clock).look_after()
+    done = line.state(job)
+    assert done.state is JobState.SUCCEEDED
+    assert line.rows(job)[0] == list(range(15))
+    with line.scoring().upload(line.principal, "j") as stream:
+        assert stream.read().startswith(b"v\n1\n")
 
 
 def test_a_partition_that_cannot_be_scored_leaves_the_others_their_chance(line: JobLine) -> None:
