@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -191,11 +192,11 @@ def columns_of(value: Any, name: str) -> tuple[str, ...]:
     names = listed(value, name) if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
         raise _wrong(name, f"{name} must name columns.", "a list of strings", value)
-    twice = next((one for one in names if names.count(one) > 1), None) if len(names) <= MAX_COLUMNS else ""
-    if twice is not None or "" in names:
-        raise _wrong(
-            name, f"{name} must name each column once, {MAX_COLUMNS} at most.", "each once", twice or ""
-        )
+    if len(names) > MAX_COLUMNS:
+        raise _wrong(name, f"{name} must name {MAX_COLUMNS} columns at most.", "fewer", len(names))
+    wrong = next((one for one, count in Counter(names).items() if count > 1 or not one), None)
+    if wrong is not None:
+        raise _wrong(name, f"{name} must name each column once.", "each once", wrong)
     return tuple(names)
 
 
