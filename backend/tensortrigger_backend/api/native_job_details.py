@@ -12,7 +12,7 @@ from tensortrigger_backend.api.answers import Answered, PageLimit
 from tensortrigger_backend.api.auth import Caller, CoreOf
 from tensortrigger_backend.api.job_progress import log_json, partition_json
 from tensortrigger_backend.api.shapes import PROBLEMS
-from tensortrigger_backend.domain.jobs import INTAKE
+from tensortrigger_backend.domain.jobs import INTAKE, PartitionState
 
 router = APIRouter(tags=["jobs"], responses=PROBLEMS)
 
@@ -61,12 +61,13 @@ def partitions(
     job_id: str,
     after: Annotated[int, Query(ge=FIRST, le=1 << 31)] = FIRST,
     limit: PageLimit = 100,
+    state: Annotated[list[PartitionState] | None, Query()] = None,
 ) -> Response:
     """The partitions that the job is cut into: who holds them, how far they are, why an attempt failed.
 
-    Number -1 fetches and cuts the rows of a job that reads them from elsewhere.
+    Number -1 fetches and cuts the rows of a job that reads them from elsewhere. `state` may stand several times.
     """
-    found = core.job_details.partitions(caller, job_id, after, limit + 1)
+    found = core.job_details.partitions(caller, job_id, after, limit + 1, state or ())
     following = found[limit - 1].slice.number if len(found) > limit else None
     members = [partition_json(status) for status in found[:limit]]
     return JSONResponse({"http_code": 200, "partitions": members, "next_after": following})

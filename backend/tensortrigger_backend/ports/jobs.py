@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from tensortrigger_backend.domain.jobs import (
@@ -13,6 +13,7 @@ from tensortrigger_backend.domain.jobs import (
     JobState,
     LogEntry,
     Part,
+    PartitionState,
     PartitionStatus,
     Slice,
     WakeUp,
@@ -140,8 +141,10 @@ class JobStore(Protocol):
     def unknown(self, job_ids: Sequence[str]) -> list[str]:
         """Those of these ids that no job has."""
 
-    def partitions(self, job_id: str, after: int, limit: int) -> list[PartitionStatus]:
-        """The job's partitions whose numbers are above ``after``, in order."""
+    def partitions(
+        self, job_id: str, after: int, limit: int, states: Collection[PartitionState] = ()
+    ) -> list[PartitionStatus]:
+        """The job's partitions whose numbers are above ``after``, in order; of ``states`` only, where there are any."""
 
     def log(self, job_id: str, after: int, limit: int) -> list[LogEntry]:
         """The job's log after the entry of that number, oldest first."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tensortrigger_backend.domain.access import Principal, Scope
-from tensortrigger_backend.domain.jobs import LogEntry, PartitionStatus
+from tensortrigger_backend.domain.jobs import LogEntry, PartitionState, PartitionStatus
 from tensortrigger_backend.ports.jobs import JobStore
 
 
@@ -14,11 +16,19 @@ class JobDetails:
         self._jobs = jobs
 
     def partitions(
-        self, principal: Principal, job_id: str, after: int, limit: int
+        self,
+        principal: Principal,
+        job_id: str,
+        after: int,
+        limit: int,
+        states: Collection[PartitionState] = (),
     ) -> tuple[PartitionStatus, ...]:
-        """Partitions whose numbers are above ``after``, in order. Raises NotFound."""
+        """Partitions whose numbers are above ``after``, in order; of ``states`` only, where there are any.
+
+        Raises NotFound.
+        """
         self._must_own(principal, job_id)
-        return tuple(self._jobs.partitions(job_id, after, limit))
+        return tuple(self._jobs.partitions(job_id, after, limit, states))
 
     def log(self, principal: Principal, job_id: str, after: int, limit: int) -> tuple[LogEntry, ...]:
         """The log after the entry of that number, oldest first. Raises NotFound."""

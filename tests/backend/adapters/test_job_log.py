@@ -12,7 +12,16 @@ from tensortrigger_backend.adapters.sql.job_log import MOST_LINES
 from tensortrigger_backend.adapters.sql.tables import webhooks
 from tensortrigger_backend.domain.errors import InvalidJobState, NotFound
 from tensortrigger_backend.domain.job_options import JobOptions
-from tensortrigger_backend.domain.jobs import Claim, Job, JobKind, JobState, Part, Slice, WakeUp
+from tensortrigger_backend.domain.jobs import (
+    Claim,
+    Job,
+    JobKind,
+    JobState,
+    Part,
+    PartitionState,
+    Slice,
+    WakeUp,
+)
 from tensortrigger_backend.ports.jobs import JobStore
 from tensortrigger_backend.ports.storage import Idempotency
 
@@ -186,6 +195,11 @@ def test_partitions_are_told_in_order_and_by_pages(jobs: JobStore) -> None:
     ]
     assert (told[0].claimed, told[0].committed, told[0].rows_rejected) == (2.0, 4.0, 1)
     assert [one.slice.number for one in jobs.partitions("j1", 2, 10)] == [3, 4]
+    # Of the states that somebody asks for, by pages as well.
+    open_ones = (PartitionState.CLAIMED, PartitionState.QUEUED)
+    assert [one.slice.number for one in jobs.partitions("j1", -2, 2, open_ones)] == [1, 2]
+    assert [one.slice.number for one in jobs.partitions("j1", 2, 10, open_ones)] == [3, 4]
+    assert jobs.partitions("j1", -2, 10, [PartitionState.FAILED]) == []
 
 
 def test_what_waits_counts_what_is_in_work_as_well(jobs: JobStore) -> None:

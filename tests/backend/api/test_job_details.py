@@ -60,6 +60,10 @@ def test_the_inside_of_a_job_is_told_page_by_page(told: Any) -> None:
     assert [one["first_row"] for one in partitions] == list(range(0, ROWS, 100))
     assert sum(one["rows_done"] for one in partitions) == ROWS
     assert sum(one["rows_rejected"] for one in partitions) == 3
+    for states, count in (["claimed", "failed"], 0), (["failed", "done"], 10):
+        told_of = told.client.get(f"/jobs/{job_id}/partitions", params={"state": states}).json()
+        assert len(told_of["partitions"]) == count
+    assert told.client.get(f"/jobs/{job_id}/partitions?state=lost").status_code == 400
     log = pages(told, f"/jobs/{job_id}/log", "log", 2)
     assert log
     numbers = [line["number"] for line in log]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import Row, func, select
@@ -21,7 +21,9 @@ class SqlJobReports:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def partitions(self, job_id: str, after: int, limit: int) -> list[PartitionStatus]:
+    def partitions(
+        self, job_id: str, after: int, limit: int, states: Collection[PartitionState] = ()
+    ) -> list[PartitionStatus]:
         """See ``JobStore.partitions``."""
         query = (
             select(partitions)
@@ -29,6 +31,8 @@ class SqlJobReports:
             .order_by(partitions.c.number)
             .limit(limit)
         )
+        if states:
+            query = query.where(partitions.c.state.in_([str(state) for state in states]))
         with self._database.read() as connection:
             return [_status_of(row) for row in connection.execute(query)]
 
