@@ -12,6 +12,7 @@ import pytest
 from chaos.checker import Upload
 from chaos.deployment import Deployment
 from chaos.model import publish
+from services import absent
 
 from tensortrigger_backend.adapters.blobs_local import LocalBlobs
 from tensortrigger_backend.adapters.sql.database import Database
@@ -31,7 +32,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         check=False,
     )
     if mounted.returncode:
-        pytest.skip(f"Only root may mount a small file system: {mounted.stderr.strip()}")
+        absent(f"Only root may mount a small file system: {mounted.stderr.strip()}")
     try:
         yield place
     finally:
@@ -82,7 +83,7 @@ def test_an_order_on_a_full_disk_is_refused_whole(embedded: Deployment, small_di
             headers={"Content-Type": "text/csv"},
             content=upload.body,
         )
-        assert answer.status_code in (503, 507), answer.text
+        assert answer.status_code == 503, answer.text
         assert "Retry-After" in answer.headers
         assert embedded.ask("GET", "/jobs").json()["jobs"] == jobs
     assert sorted((small_disk / "data").rglob("upload*")) == before
