@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from tensortrigger_backend.api.answers import PageLimit, blocks, data_url
 from tensortrigger_backend.api.auth import Caller, CoreOf
+from tensortrigger_backend.api.reading import only_parameters
 from tensortrigger_backend.api.results import as_csv, as_json, as_ndjson
 from tensortrigger_backend.api.shapes import PROBLEMS, RejectsAnswer, ResultsAnswer
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
@@ -26,6 +27,7 @@ CSV: Final = "text/csv"
 NDJSON: Final = "application/x-ndjson"
 PARQUET: Final = "application/vnd.apache.parquet"
 _FILES = {CSV: CSV, NDJSON: NDJSON, "application/ndjson": NDJSON, PARQUET: PARQUET}
+_VARY = {"Vary": "Accept"}
 
 Row = Annotated[int | None, Query(ge=0, lt=1 << 53, description="The first data row that is wanted, from 0.")]
 Rows = Annotated[int | None, Query(ge=1, lt=1 << 53, description="So many data rows at most.")]
@@ -81,8 +83,8 @@ def results(
         body = core.scoring.results_file(caller, job_id, span)
     else:
         body = as_json(parts, {} if limit is None else {"next_cursor": following})
-        return StreamingResponse(body, media_type="application/json")
-    headers = _file_headers(job, media_type)
+        return StreamingResponse(body, media_type="application/json", headers=_VARY)
+    headers = _file_headers("results", job_id, media_type)
     if following is not None:
         url = request.url.include_query_params(cursor=following)
         headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
@@ -101,15 +103,20 @@ def rejects(
     limit: PageLimit = 100,
     cursor: str | None = None,
 ) -> Response:
-    """Rows that could not be scored: row, line, field and reason. By `Accept`, all of them as CSV or NDJSON."""
+    """Rows that could not be scored: row, line, field and reason. By `Accept`, all of them as CSV or NDJSON.
+
+    `limit` and `cursor` are of the pages in JSON.
+    """
     media_type = _asked(request)
     if media_type in (CSV, NDJSON):
+        only_parameters(request)
         all_rejects = core.scoring.all_rejects(caller, job_id)
         body = _rejects_csv(all_rejects) if media_type == CSV else _rejects_ndjson(all_rejects)
-        return StreamingResponse(body, media_type=media_type)
+        headers = _file_headers("rejects", job_id, media_type)
+        return StreamingResponse(body, media_type=media_type, headers=headers)
     page = core.scoring.rejects(caller, job_id, limit, cursor)
     found = [reject.to_dict() for reject in page.items]
-    return JSONResponse({"http_code": 200, "rejects": found, "next_cursor": page.next_cursor})
+    return JSONResponse({"http_code": 200, "rejects": found, "next_cursor": page.next_cursor}, headers=_VARY)
 
 
 def _asked(request: Request) -> str | None:
@@ -141,12 +148,9 @@ def _both(name: str, message: str, expected: str) -> InvalidInput:
     return InvalidInput.of(Fault((name,), "range", message, expected))
 
 
-def _file_headers(job: Job, media_type: str) -> dict[str, str]:
+def _file_headers(what: str, job_id: str, media_type: str) -> dict[str, str]:
     ending = {CSV: "csv", NDJSON: "ndjson", PARQUET: "parquet"}[media_type]
-    return {
-        "Content-Disposition": f'attachment; filename="results-{job.job_id[:8]}.{ending}"',
-        "Vary": "Accept",
-    }
+    return {"Content-Disposition": f'attachment; filename="{what}-{job_id[:8]}.{ending}"', **_VARY}
 
 
 def _rejects_csv(parts: Iterable[list[Reject]]) -> Iterator[bytes]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import binascii
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from typing import Any
 
 import msgspec
 from fastapi import Request
+from fastapi.routing import APIRoute
 
 from tensortrigger_backend.domain.errors import (
     Fault,
@@ -114,6 +115,44 @@ def known_members(members: dict[str, Any], *names: str) -> None:
             (name,), "unknown_member", f"There is no member {name[:80]!r} here.", ", ".join(names), name[:80]
         )
         for name in members
+        if name not in names
+    ]
+    if faults:
+        raise InvalidInput.of(*faults[:20])
+
+
+async def known_parameters(request: Request) -> None:
+    """Raises InvalidInput for every parameter of the query that the route does not have.
+
+    A dependency of the routers: a misspelt parameter would be passed over silently, and with it what it asks for.
+    """
+    if request.query_params:
+        route: APIRoute = request.scope["route"]
+        beside = (route.openapi_extra or {}).get("parameters", [])
+        only_parameters(
+            request,
+            *(field.alias for field in route.dependant.query_params),
+            *(told["name"] for told in beside if told["in"] == "query"),
+        )
+
+
+def only_parameters(request: Request, *names: str) -> None:
+    """Raises InvalidInput for every parameter of the query with another name."""
+    _no_other_parameters(request, names, "here")
+
+
+def no_parameters(request: Request) -> None:
+    """Raises InvalidInput for every parameter of the query: a JSON body says it all."""
+    _no_other_parameters(request, (), "beside a JSON body: make it a member of that")
+
+
+def _no_other_parameters(request: Request, names: Collection[str], where: str) -> None:
+    expected = ", ".join(names) or "none"
+    faults = [
+        Fault(
+            (name,), "unknown_parameter", f"There is no parameter {name[:80]!r} {where}.", expected, name[:80]
+        )
+        for name in request.query_params
         if name not in names
     ]
     if faults:
