@@ -123,6 +123,16 @@ def test_ones_own_priority_takes_nothing_from_other_owners(jobs: JobStore) -> No
     assert Counter(order) == {"loud": 3, "quiet": 3}
 
 
+def test_jobs_that_wait_to_be_tried_again_keep_nobody_from_their_turn(jobs: JobStore) -> None:
+    for number in range(40):
+        add(jobs, f"failing{number}", "ann", 1, created=1.0 + number)
+        jobs.give_up(claim(jobs), "The storage is away.", final=False, now=50.0, wait=30.0)
+    add(jobs, "small", "bob", 1, created=60.0)
+    assert claim(jobs, 61.0).job_id == "small"
+    assert jobs.claim(ANY, "w1", 61.0, LEASE) is None
+    assert claim(jobs, 80.0).owner == "ann"
+
+
 def test_the_kind_of_a_message_is_that_of_the_job(jobs: JobStore) -> None:
     add(jobs, "training", kind=JobKind.TRAIN, partitions=1)
     assert jobs.claim(ANY, "w1", 5.0, LEASE) is None

@@ -10,16 +10,29 @@ the same owner for a moment, but never wait for each other here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, Row, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.expression import ColumnCollection
 
 from tensortrigger_backend.adapters.sql.lease_conditions import CLAIMED, OPEN, QUEUED, is_partition
 from tensortrigger_backend.adapters.sql.tables import jobs, partitions
 from tensortrigger_backend.domain.jobs import MAX_ATTEMPTS, JobKind
 
 CANDIDATES: Final = 32
-"""Jobs that are tried before it is said that there is nothing: those before may wait for a later time."""
+"""Jobs that are tried before it is said that there is nothing: other workers may be taking the last of those before."""
 
 _NOW: Final[BindParameter[float]] = bindparam("at_now")
 _JOB: Final[BindParameter[str]] = bindparam("of_job")
@@ -54,35 +67,54 @@ _owners = (
     # Once, and not for each job again: PostgreSQL knows too little of a young table to see that for itself.
     .prefix_with("MATERIALIZED", dialect="postgresql")
 )
-_IN_TURN: Final = (
-    select(_open.c.job_id)
-    .join(_owners, _owners.c.owner == _open.c.owner)
-    .where(_open.c.partitions_queued > 0)
-    .order_by(
+
+
+def _turn(columns: ColumnCollection[str, Any]) -> Sequence[ColumnElement[Any]]:
+    return (
+        columns.in_work,
+        columns.served,
+        columns.waiting_since,
+        columns.owner,
+        columns.priority.desc(),
+        columns.created,
+        columns.job_id,
+    )
+
+
+_queued = (
+    select(
+        _open.c.job_id,
+        _open.c.owner,
+        _open.c.priority,
+        _open.c.created,
         _owners.c.in_work,
         _owners.c.served,
         _owners.c.waiting_since,
-        _open.c.owner,
-        _open.c.priority.desc(),
-        _open.c.created,
-        _open.c.job_id,
     )
-    .limit(CANDIDATES)
+    .join(_owners, _owners.c.owner == _open.c.owner)
+    .where(_open.c.partitions_queued > 0)
 )
-
+# With an offset PostgreSQL sorts first, and then looks into partitions only until it has found enough jobs.
+_sorted = _queued.order_by(*_turn(_queued.selected_columns)).offset(0).subquery("in_turn")
 _waiting = partitions.alias("waiting")
-_FIRST: Final = (
+_ready = (
     select(_waiting.c.number)
     .where(
-        _waiting.c.job_id == _JOB,
         _waiting.c.state == QUEUED,
         or_(_waiting.c.lease_until.is_(None), _waiting.c.lease_until <= _NOW),
     )
     .order_by(_waiting.c.number)
     .limit(1)
-    .with_for_update(skip_locked=True)
-    .scalar_subquery()
 )
+_IN_TURN: Final = (
+    select(_sorted.c.job_id)
+    # Those that are to be tried again later keep nobody from their turn.
+    .where(_ready.where(_waiting.c.job_id == _sorted.c.job_id).scalar_subquery().is_not(None))
+    .order_by(*_turn(_sorted.c))
+    .limit(CANDIDATES)
+)
+
+_FIRST: Final = _ready.where(_waiting.c.job_id == _JOB).with_for_update(skip_locked=True).scalar_subquery()
 _CLAIM: Final = {
     "state": CLAIMED,
     "worker": bindparam("for_worker"),
@@ -119,7 +151,8 @@ def take_queued(
     connection: Connection, kind: JobKind, worker: str, now: float, lease: float
 ) -> Row[Any] | None:
     """Claim the next partition that is queued; its row, or None where there is none."""
-    for job_id in connection.execute(_IN_TURN, {"of_kind": str(kind)}).scalars().all():
+    in_turn = connection.execute(_IN_TURN, {"of_kind": str(kind), "at_now": now})
+    for job_id in in_turn.scalars().all():
         claim = {"of_job": job_id, "for_worker": worker, "held_until": now + lease, "at_now": now}
         row = connection.execute(_TAKE_FIRST, claim).one_or_none()
         if row is not None:
