@@ -158,8 +158,13 @@ class _Exchange:
     def __init__(self, handler: ProxyHandler, method: str, path: str) -> None:
         request = handler.request
         self._headers = {name: request.headers[name] for name in TO_BACKEND if name in request.headers}
+        # The page adds the time as a bare number, so that no cache answers.
         self._query = urlencode(
-            [(k, v) for k, v in parse_qsl(request.query, keep_blank_values=True) if k not in JUPYTERS_OWN]
+            [
+                (name, value)
+                for name, value in parse_qsl(request.query, keep_blank_values=True)
+                if name not in JUPYTERS_OWN and not name.isdigit()
+            ]
         )
         length = request.headers.get("Content-Length")
         self._has_body = method in WITH_BODY and (

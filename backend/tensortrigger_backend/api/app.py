@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, Protocol
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,7 +29,7 @@ from tensortrigger_backend.api import (
 )
 from tensortrigger_backend.api.auth import host_allowed
 from tensortrigger_backend.api.feeds import Feeds
-from tensortrigger_backend.api.reading import LARGE_BODIES
+from tensortrigger_backend.api.reading import LARGE_BODIES, known_parameters
 from tensortrigger_backend.api.shapes import request_schemas
 from tensortrigger_backend.domain.jobs import JobKind
 from tensortrigger_backend.services.core import Core
@@ -49,7 +49,6 @@ ROUTERS = (
     native_results.router,
     job_watch.router,
     native_runs.router,
-    operations.router,
 )
 
 DESCRIPTION = """
@@ -104,8 +103,12 @@ def create_app(
     errors.install(app)
     app.add_api_route("/", lambda: RedirectResponse("docs"), include_in_schema=False)
     for router in ROUTERS:
-        app.include_router(router)
-        app.include_router(router, prefix=OLD_PREFIX, include_in_schema=False)
+        checked = [Depends(known_parameters)]
+        app.include_router(router, dependencies=checked)
+        app.include_router(router, prefix=OLD_PREFIX, include_in_schema=False, dependencies=checked)
+    # Probes may ask as they like.
+    app.include_router(operations.router)
+    app.include_router(operations.router, prefix=OLD_PREFIX, include_in_schema=False)
     app.add_middleware(Passage, metrics=metrics, allowed_hosts=allowed_hosts)
     _describe_bodies(app)
     return app

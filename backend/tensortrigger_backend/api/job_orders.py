@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import Request
 
-from tensortrigger_backend.api.reading import known_members, member, one_of, text_member
+from tensortrigger_backend.api.reading import known_members, member, one_of, only_parameters, text_member
 from tensortrigger_backend.domain.errors import Fault, InvalidInput, UnsupportedMedia
 from tensortrigger_backend.domain.job_options import JobOptions, RowFormat, Source
 from tensortrigger_backend.domain.jobs import DEFAULT_PRIORITY
@@ -55,7 +55,8 @@ class JobOrder:
 
 def is_json(request: Request) -> bool:
     """Whether the body orders a job rather than being its rows."""
-    return _media_type(request)[0] == _JSON
+    media_type, _ = content_type_of(request)
+    return media_type == _JSON or media_type.endswith("+json")
 
 
 def order_of_query(request: Request) -> JobOrder:
@@ -66,17 +67,14 @@ def order_of_query(request: Request) -> JobOrder:
         UnsupportedMedia: rows of a kind that is not read.
     """
     query = request.query_params
-    known_members(dict(query), *MODEL, *OPTIONS)
+    only_parameters(request, *MODEL, *OPTIONS)
     members: dict[str, Any] = {name: query[name] for name in query if name != "keep"}
     members["keep"] = [name for value in query.getlist("keep") for name in listed(value, "keep")]
     if "priority" in members:
         members["priority"] = _whole_number(members["priority"])
-    media_type, charset = _media_type(request)
+    media_type, charset = content_type_of(request)
     row_format = format_of_media(media_type)
-    packing = request.headers.get("content-encoding", "identity").strip().lower()
-    if packing not in ("gzip", "x-gzip", "identity", ""):
-        raise UnsupportedMedia(f"Send Content-Encoding: gzip, or none, not {packing[:40]!r}.")
-    compression = "gzip" if packing.endswith("gzip") else None
+    compression = compression_of(request)
     if charset and row_format in (RowFormat.CSV, RowFormat.NDJSON):
         members.setdefault("encoding", charset)
     return _order(members, row_format, usual_delimiter(media_type), compression)
@@ -151,12 +149,20 @@ def _order(
     )
 
 
-def _media_type(request: Request) -> tuple[str, str | None]:
+def content_type_of(request: Request) -> tuple[str, str | None]:
     """Content-Type and its charset."""
     media_type, *parameters = request.headers.get("content-type", "").split(";")
     named = dict(parameter.strip().partition("=")[::2] for parameter in parameters)
     charset = {name.lower(): value.strip('"') for name, value in named.items()}.get("charset")
     return media_type.strip().lower(), charset
+
+
+def compression_of(request: Request) -> str | None:
+    """``gzip`` or None, as Content-Encoding says. Raises UnsupportedMedia for any other."""
+    packing = request.headers.get("content-encoding", "identity").strip().lower()
+    if packing not in ("gzip", "x-gzip", "identity", ""):
+        raise UnsupportedMedia(f"Send Content-Encoding: gzip, or none, not {packing[:40]!r}.")
+    return "gzip" if packing.endswith("gzip") else None
 
 
 def usual_delimiter(media_type: str) -> str:

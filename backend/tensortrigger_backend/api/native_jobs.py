@@ -27,7 +27,14 @@ from tensortrigger_backend.api.job_shapes import (
     UploadInvitation,
     rows_or,
 )
-from tensortrigger_backend.api.reading import ENVELOPE, base64_member, idempotency, json_object, stream
+from tensortrigger_backend.api.reading import (
+    ENVELOPE,
+    base64_member,
+    idempotency,
+    json_object,
+    no_parameters,
+    stream,
+)
 from tensortrigger_backend.api.shapes import PROBLEMS, JobAnswer, JobCreated, JobsAnswer, takes
 from tensortrigger_backend.domain.access import Principal
 from tensortrigger_backend.domain.jobs import Job, JobKind, JobState
@@ -73,6 +80,7 @@ async def submit(request: Request, core: CoreOf, caller: Caller) -> Response:
     """Score rows that are streamed as the body, whose memory does not grow with them; or, with a JSON body, rows
     that a worker fetches from a configured source or from an upload by URL."""
     if is_json(request):
+        no_parameters(request)
         members = await json_object(request, ENVELOPE)
         order = order_elsewhere(members, caller.owner)
         key = idempotency(request, *order.told())

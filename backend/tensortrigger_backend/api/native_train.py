@@ -12,11 +12,15 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from tensortrigger_backend.api.auth import Caller, CoreOf
+from tensortrigger_backend.api.feed_ahead import feed_ahead
 from tensortrigger_backend.api.job_orders import (
     columns_of,
+    compression_of,
+    content_type_of,
     data_url_type,
     delimiter_of,
     encoding_of,
+    is_json,
     listed,
     usual_delimiter,
 )
@@ -27,12 +31,13 @@ from tensortrigger_backend.api.reading import (
     idempotency,
     json_object,
     known_members,
+    no_parameters,
     stream,
     text_member,
 )
 from tensortrigger_backend.api.shapes import PROBLEMS, JobCreated, TrainRequest, takes
 from tensortrigger_backend.domain.access import Principal
-from tensortrigger_backend.domain.errors import Fault, InvalidInput
+from tensortrigger_backend.domain.errors import Fault, InvalidInput, UnsupportedMedia
 from tensortrigger_backend.domain.jobs import Job
 from tensortrigger_backend.services.core import Core
 from tensortrigger_backend.services.training_files import FileOptions, PointIntake
@@ -43,8 +48,6 @@ FILE_TYPES: Final = ("text/csv", "application/csv", "text/tab-separated-values")
 OF_FILES: Final = ("labels", "rejects", "delimiter", "encoding")
 """Members that say how a file is to be read."""
 POINTS: Final = ("input_vectors", "output_vectors", "inputs", "outputs")
-INTAKE_STEP: Final = 1 << 20
-"""Bytes of a streamed file that are read at a time."""
 
 _FILE = {
     "type": "object",
@@ -120,11 +123,16 @@ async def train_on_file(
     """Train a version on a CSV with label columns: streamed as the body, or as base64 in JSON; memory does not grow.
 
     Columns are matched by name, and read by the rules of the model's schema. The file may be gzipped. JSON with
-    points in it is taken as by PATCH. What the query says goes for a streamed file only.
+    points in it is taken as by PATCH. The query goes with a streamed file, and is refused beside JSON.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in FILE_TYPES:
+    if is_json(request):
+        no_parameters(request)
         return await _on_json(request, core, caller)
+    media_type, charset = content_type_of(request)
+    if media_type not in FILE_TYPES:
+        told = f"not {media_type[:80] or 'none'!r}"
+        raise UnsupportedMedia(f"Send Content-Type: text/csv, a file's rows, or application/json, {told}.")
+    compression_of(request)
     chosen = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -135,21 +143,14 @@ async def train_on_file(
         "optimizer": optimizer,
         "name": name,
     }
-    known_members(dict(request.query_params), "model", "model_id", *OF_FILES, *chosen)
-    said: dict[str, Any] = {"rejects": rejects, "delimiter": delimiter, "encoding": encoding}
+    said: dict[str, Any] = {"rejects": rejects, "delimiter": delimiter, "encoding": encoding or charset}
     if labels is not None:
         said["labels"] = [name for value in labels for name in listed(value, "labels")]
     options = _file_options(said, media_type)
     key = idempotency(request, str(model_id), str(model), repr(chosen), repr(options))
     intake = await asyncio.to_thread(core.training_files.intake, caller, model_id, model, chosen, options)
     try:
-        block = bytearray()
-        async for chunk in stream(request, request.app.state.settings.max_upload):
-            block += chunk
-            if len(block) >= INTAKE_STEP:
-                await asyncio.to_thread(intake.feed, bytes(block))
-                block.clear()
-        await asyncio.to_thread(intake.feed, bytes(block))
+        await feed_ahead(stream(request, request.app.state.settings.max_upload), intake.feed)
         return created(*await asyncio.to_thread(core.training_files.submit, intake, key))
     finally:
         await asyncio.to_thread(intake.close)

@@ -96,3 +96,19 @@ def test_what_is_wrong_with_the_request_is_named(server: Any, churn: dict[str, A
     assert server.client.post("/tensor/train", json=both).status_code == 400
     alone = {"model": "churn", "labels": ["left"], "input_vectors": [[1, 2, 3]], "output_vectors": [1]}
     assert server.client.post("/tensor/train", json=alone).json()["errors"][0]["loc"] == ["labels"]
+
+
+def test_content_type_and_encoding_are_taken_at_their_word_as_for_scoring(
+    server: Any, churn: dict[str, Any]
+) -> None:
+    text = "größe,tenure,charges,calls\n1,2,3,4\n0,2,3,5\n"
+    latin = train(server, text.encode("latin-1"), "text/csv; charset=ISO-8859-1", labels="größe")
+    assert latin.status_code == 201, latin.text
+    server.client.post(f"/jobs/{latin.json()['job_id']}/cancel")
+    headers = {"content-type": "text/csv", "content-encoding": "br"}
+    packed = server.client.post("/tensor/train?model=churn", content=b"?", headers=headers)
+    assert packed.status_code == 415
+    assert packed.json()["message"] == "Send Content-Encoding: gzip, or none, not 'br'."
+    parquet = train(server, b"PAR1", "application/vnd.apache.parquet")
+    assert parquet.status_code == 415
+    assert "Send Content-Type: text/csv" in parquet.json()["message"]

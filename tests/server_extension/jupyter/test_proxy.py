@@ -18,7 +18,7 @@ def test_a_listed_path_reaches_the_backend_with_its_query_and_the_key(
     token = jp_serverapp.identity_provider.token
     answer = call(
         "GET",
-        f"backend/models?limit=2&cursor=a%2Fb&token={token}&_xsrf=jupyters",
+        f"backend/models?limit=2&cursor=a%2Fb&token={token}&_xsrf=jupyters&1700000000000",
         headers={"Authorization": ""},
     )
     assert answer.code == 200

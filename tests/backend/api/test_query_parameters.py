@@ -1,0 +1,51 @@
+"""Through the HTTP face: a parameter that a route does not have is refused by name, and never passed over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+CSV = {"accept": "text/csv"}
+TRAIN = {"json": {"model": "churn", "input_vectors": [[1, 2, 3]], "output_vectors": [1]}}
+ROWS = {"json": {"model": "churn", "source": {"name": "lake", "key": "rows.csv"}}}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "asked", "named", "known"),
+    [
+        ("GET", "/jobs?stat=failed", {}, "stat", "limit, cursor, kind, state"),
+        ("GET", "/v1/tensor-trigger/jobs?stat=failed", {}, "stat", "limit, cursor, kind, state"),
+        ("GET", "/jobs/j0?limit=3", {}, "limit", "none"),
+        ("GET", "/jobs/j0/results?row=5", {}, "row", "first_row, rows, limit, cursor, escape_formulas"),
+        ("GET", "/jobs/j0/rejects?row=5", {}, "row", "limit, cursor"),
+        ("GET", "/jobs/j0/rejects?limit=5", {"headers": CSV}, "limit", "none"),
+        ("GET", "/jobs/j0/log?level=error", {}, "level", "after, limit"),
+        ("GET", "/models?owner=ann", {}, "owner", "name, state, alias, tag, author, format, engine, q, limit, cursor"),
+        ("GET", "/runs?name=x", {}, "name", "limit, cursor, model, state"),
+        ("POST", "/jobs?model=churn&keeep=id", {"headers": {"content-type": "text/csv"}}, "keeep", None),
+        ("POST", "/jobs?priority=9", ROWS, "priority", "none"),
+        ("POST", "/tensor/run/async?model=churn", {"json": {"input_data": ""}}, "model", "none"),
+        ("POST", "/tensor/run?model=churn", {"json": {"input_vector": [1, 2, 3]}}, "model", "none"),
+        ("POST", "/tensor/train?epochs=5", TRAIN, "epochs", "none"),
+        ("PATCH", "/tensor/train?epochs=5", TRAIN, "epochs", "none"),
+    ],
+)  # fmt: skip
+def test_a_parameter_that_is_not_there_is_refused_with_those_that_are(
+    server: Any, method: str, path: str, asked: dict[str, Any], named: str, known: str | None
+) -> None:
+    answer = server.client.request(method, path, **asked)
+    assert answer.status_code == 400, answer.text
+    (error,) = answer.json()["errors"]
+    assert (error["loc"], error["code"]) == ([named], "unknown_parameter")
+    assert known is None or error["expected"] == known
+
+
+def test_beside_a_json_body_it_is_said_where_the_option_goes(server: Any) -> None:
+    message = server.client.post("/jobs?keep=id", **ROWS).json()["message"]
+    assert message == "There is no parameter 'keep' beside a JSON body: make it a member of that."
+
+
+def test_a_probe_may_ask_as_it_likes(server: Any) -> None:
+    assert server.client.get("/health_check?from=balancer").status_code == 200
+    assert server.client.get("/ready?1700000000").status_code == 200
