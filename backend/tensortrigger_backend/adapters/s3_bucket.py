@@ -22,7 +22,7 @@ ATTEMPTS = 5
 """For a request, and for a body that ends too early without having brought anything."""
 RETRY_AFTER = 5.0
 
-_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+_MISSING = frozenset({"404", "NoSuchKey", "NotFound", "KeyTooLongError"})
 _DENIED = frozenset({"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
 
 

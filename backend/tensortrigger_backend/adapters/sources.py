@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -62,7 +63,12 @@ def _open_file(folder: Path, name: str, key: str) -> BinaryIO:
         if not path.is_relative_to(folder.resolve()) or not path.is_file():
             raise _missing(name, key)
         return path.open("rb")
+    except RuntimeError:
+        # A ring of links leads to no file.
+        raise _missing(name, key) from None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise _missing(name, key) from None
         raise Unavailable(f"Source {name!r} cannot be read: {error.strerror}.", retry_after=5.0) from None
 
 

@@ -435,6 +435,18 @@ def test_a_link_that_leads_out_of_the_source_is_no_file_of_it(
     assert "holds no file" in (line.state(job).error or "")
 
 
+def test_a_name_that_no_file_can_have_is_told_at_the_first_attempt(
+    away: Away, line: JobLine, version: ModelVersion, folder: Path
+) -> None:
+    (folder / "ring").symlink_to(folder / "ring")
+    for key in ("x" * 300, "sub/" + "y/" * 400 + "z", "ring"):
+        job = away.order(version, key)
+        line.run(away.worker)
+        failed = line.state(job)
+        assert (failed.state, failed.attempts) == (JobState.FAILED, 1)
+        assert "holds no file" in (failed.error or "")
+
+
 def test_a_source_that_is_not_configured_is_refused_at_once(away: Away, version: ModelVersion) -> None:
     with pytest.raises(NotFound, match="no source 'pond'"):
         away.order(version, "rows.csv", "pond")
