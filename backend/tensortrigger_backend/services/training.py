@@ -165,6 +165,9 @@ class Training:
                 training=order.to_dict(),
             )
             stored = self._jobs.add(job, [Slice(0, 0, size, 0, count, 1)], idempotency)
+        except Unavailable:
+            # The job may have been written all the same; points without a job are found as such later.
+            raise
         except BaseException:
             self._blobs.delete([key])
             raise

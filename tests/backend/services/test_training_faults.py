@@ -249,8 +249,8 @@ class School:
             lambda job_id: None,
             self.line.clock,
             LEASE / 3,
-            self.queue,
-            self.worker("sweeper").settle,
+            trainings=self.queue,
+            settle=self.worker("sweeper").settle,
         )
 
     def work(self, worker: TrainingWorker) -> None:
@@ -532,6 +532,26 @@ def test_an_idempotency_key_orders_one_training(school: School) -> None:
     assert len(school.line.blobs.keys("jobs")) == 1
     with pytest.raises(Conflict):
         school.order(key="k", epochs=2)
+
+
+def test_an_order_whose_commit_was_not_answered_can_be_repeated_and_is_worked_on(school: School) -> None:
+    jobs = school.line.jobs
+
+    class AnswerLost:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(jobs, name)
+
+        def add(self, *arguments: Any) -> Job:
+            jobs.add(*arguments)
+            raise Unavailable("The database did not answer.")
+
+    school.line.jobs = AnswerLost()  # type: ignore[assignment]
+    with pytest.raises(Unavailable):
+        school.order(key="k")
+    school.line.jobs = jobs
+    job = school.order(key="k")
+    school.work(school.worker())
+    school.everything_is_there_once(job)
 
 
 def test_nobody_else_sees_or_ends_a_training(school: School) -> None:
