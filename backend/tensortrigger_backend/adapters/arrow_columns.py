@@ -125,9 +125,16 @@ def _of_texts(column: Any, rules: FieldRules) -> tuple[npt.NDArray[np.float64], 
 
     if not pa.types.is_dictionary(column.type):
         return texts(pc.fill_null(column.cast(pa.string()), "").cast(pa.binary()), rules)
+    # Wider than they came: the place behind the last of 128 texts is none that eight bits have.
+    none = len(column.dictionary)
+    places = pc.fill_null(column.indices.cast(pa.int64()), none).to_numpy(zero_copy_only=False)
+    categories = column.dictionary
+    if none > len(column):
+        # A dictionary may hold any number of texts that no row has.
+        used, places = np.unique(places, return_inverse=True)
+        categories = categories.take(pa.array(used[used < none]))
     # Each text of the dictionary is looked at once, however often it stands in the column.
-    numbers, wrong = texts(pc.fill_null(column.dictionary.cast(pa.string()), "").cast(pa.binary()), rules)
-    places = pc.fill_null(column.indices, len(numbers)).to_numpy(zero_copy_only=False)
+    numbers, wrong = texts(pc.fill_null(categories.cast(pa.string()), "").cast(pa.binary()), rules)
     return np.append(numbers, np.nan)[places], np.append(wrong, np.int8(0))[places]
 
 

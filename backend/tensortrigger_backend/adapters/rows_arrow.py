@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -12,7 +13,6 @@ from tensortrigger_backend.adapters.kept_columns import MAX_BYTES, too_heavy, we
 from tensortrigger_backend.adapters.rows_parquet import refusals
 from tensortrigger_backend.domain.arrow_messages import (
     DICTIONARY,
-    MARK,
     RECORDS,
     SCHEMA,
     BrokenMessage,
@@ -29,9 +29,8 @@ from tensortrigger_backend.ports.rows import CutSize, RowBatch, RowSource, RowSp
 PREFACE = 8
 """Bytes before the stream in an Arrow file."""
 MAX_BODY = 128 << 20
-"""Bytes of one batch of records, packed and unpacked; a slice is read batch by batch."""
+"""Bytes, packed and unpacked, of one batch of records, and of all dictionaries; a slice is read batch by batch."""
 BATCH_ROWS = 65_536
-END = MARK + b"\0\0\0\0"
 
 
 class ArrowRows:
@@ -56,12 +55,12 @@ class ArrowRows:
         """See ``RowFormatReader.read``."""
         row, end, weight = slice_.first_line, slice_.first_row + slice_.rows, 0
         with source.open() as stream:
-            opening = _opening(stream)
+            messages = _Messages(_opening(stream))
             at, last = slice_.offset, slice_.offset + slice_.length
             while at < last and row < end:
                 with refusals():
                     message, raw = _message(stream, at)
-                    batches = _batches(opening, message, raw, wanted)
+                    batches = _batches(messages, message, raw, wanted)
                 for batch in batches:
                     start, stop = max(slice_.first_row - row, 0), min(end - row, batch.num_rows)
                     if start < stop:
@@ -90,6 +89,7 @@ class ArrowSplitter:
         self._position: int | None = None
         self._body = 0
         self._ended = False
+        self._opening = 0
         self._records = False
 
     @property
@@ -146,6 +146,9 @@ class ArrowSplitter:
             if (self.rows + message.rows) * max(len(self.columns), 1) > self._limit:
                 raise _refused(f"The upload holds over {self._limit} values.")
             yield from self._cutter.add(message.rows, self._position, message.head + message.body)
+        if not self._records:
+            self._opening += message.body
+            _check_opening(self._opening)
         self._position += message.head + message.body
         self._body = message.body
 
@@ -163,12 +166,14 @@ def _opening(stream: BinaryIO) -> bytes:
     stream.seek(0)
     at = PREFACE if stream.read(PREFACE).startswith(ARROW_MAGIC) else 0
     messages: list[bytes] = []
+    unpacked = 0
     while True:
         with refusals():
             message, raw = _message(stream, at)
             if message.kind == RECORDS:
                 return b"".join(messages)
-            _check_unpacked(message, raw)
+            unpacked += unpacked_size(message, memoryview(raw)[message.head :])
+            _check_opening(unpacked)
         messages.append(raw)
         at += message.head + message.body
 
@@ -190,16 +195,43 @@ def _message(stream: BinaryIO, at: int) -> tuple[Message, bytes]:
     return message, head + body
 
 
-def _batches(opening: bytes, message: Message, raw: bytes, wanted: Wanted) -> list[Any]:
-    """Record batches of one message, of bounded length, only the wanted columns."""
-    import pyarrow as pa
+class _Messages(io.RawIOBase):
+    """A stream that goes on with the message that it is given: so the dictionaries are unpacked once a slice.
 
+    Args:
+        opening: the messages before the first records.
+    """
+
+    def __init__(self, opening: bytes) -> None:
+        super().__init__()
+        self._opening = opening
+        self._waiting = io.BytesIO()
+        self._reader: Any = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        return self._waiting.readinto(target)
+
+    def batch(self, raw: bytes) -> Any:
+        """The records of this message."""
+        import pyarrow as pa
+
+        self._waiting = io.BytesIO(self._opening + raw)
+        self._opening = b""
+        if self._reader is None:
+            # With all columns: Arrow counts dictionaries of columns that are left out.
+            self._reader = pa.ipc.open_stream(self)
+        return self._reader.read_next_batch()
+
+
+def _batches(messages: _Messages, message: Message, raw: bytes, wanted: Wanted) -> list[Any]:
+    """Record batches of one message, of bounded length, only the wanted columns."""
     _check_unpacked(message, raw)
     names = set(wanted.schema.input_names) | set(wanted.keep)
-    # Read with all columns: Arrow counts dictionaries of columns that are left out.
-    with pa.ipc.open_stream(pa.py_buffer(opening + raw + END)) as reader:
-        places = [place for place, name in enumerate(reader.schema.names) if name in names]
-        whole = reader.read_next_batch().select(places)
+    whole = messages.batch(raw)
+    whole = whole.select([place for place, name in enumerate(whole.schema.names) if name in names])
     # Offsets that point outside their buffers would be followed otherwise.
     whole.validate(full=True)
     whole = _without_views(whole)
@@ -211,16 +243,24 @@ def _without_views(batch: Any) -> Any:
     import pyarrow as pa
 
     for place, column in enumerate(batch.columns):
-        if pa.types.is_string_view(column.type):
+        coded = pa.types.is_dictionary(column.type)
+        texts = column.dictionary if coded else column
+        if pa.types.is_string_view(texts.type):
             # Sixteen bytes each, the first four the length: many views may share one long text.
-            views = np.frombuffer(column.buffers()[1], np.int32)[::4][
-                column.offset : column.offset + len(column)
-            ]
+            views = np.frombuffer(texts.buffers()[1], np.int32)[::4][texts.offset : texts.offset + len(texts)]
             if int(views.astype(np.int64).sum()) > MAX_BODY:
                 raise _refused(f"The texts of a batch come to over {MAX_BODY} bytes: write smaller batches.")
-            field = pa.field(batch.schema.field(place).name, pa.large_string())
-            batch = batch.set_column(place, field, column.cast(pa.large_string()))
+            texts = texts.cast(pa.large_string())
+            column = pa.DictionaryArray.from_arrays(column.indices, texts) if coded else texts
+            batch = batch.set_column(place, pa.field(batch.schema.field(place).name, column.type), column)
     return batch
+
+
+def _check_opening(size: int) -> None:
+    if size > MAX_BODY:
+        raise _refused(
+            f"The dictionaries come to over {MAX_BODY} bytes together: write the texts of large ones as plain texts."
+        )
 
 
 def _check_unpacked(message: Message, raw: bytes) -> None:
