@@ -21,15 +21,16 @@ from tensortrigger_backend.domain.tensors import Signature, TensorSpec
 from tensortrigger_backend.ports.storage import BlobStore
 
 WIDTH = 1536
+"""Of the layers: five million operations a row."""
 
 
-def write_servable(target: Path) -> Signature:
-    """A network of two wide layers, some five million operations a row, beside its first input."""
+def write_servable(target: Path, width: int) -> Signature:
+    """A network of two wide layers, some ``2 * width ** 2`` operations a row, beside its first input."""
     random = np.random.default_rng(1)
     weights = {
-        "into": random.normal(size=(INPUTS, WIDTH)) / 3,
-        "across": random.normal(size=(WIDTH, WIDTH)) / 40,
-        "out": random.normal(size=(WIDTH, 1)) / 40,
+        "into": random.normal(size=(INPUTS, width)) / 3,
+        "across": random.normal(size=(width, width)) / 40,
+        "out": random.normal(size=(width, 1)) / 40,
         "first": np.eye(INPUTS, 1),
         "small": np.full((1, INPUTS), 1e-4),
     }
@@ -59,11 +60,11 @@ def write_servable(target: Path) -> Signature:
     return signature
 
 
-def publish(database: Database, blobs: BlobStore, scratch: Path) -> str:
+def publish(database: Database, blobs: BlobStore, scratch: Path, width: int = WIDTH) -> str:
     """A ready version, as the forge would leave it; its id."""
     model_id = secrets.token_hex(16)
     artifact = scratch / model_id
-    signature = write_servable(artifact)
+    signature = write_servable(artifact, width)
     models = SqlModelStore(database)
     models.add(
         ModelVersion(
