@@ -269,6 +269,32 @@ def test_a_server_that_ends_its_connections_is_found_again(postgresql: Database)
         assert connection.execute(select(model_names.c.latest)).scalar() == 1
 
 
+def test_a_server_that_has_become_a_standby_is_unavailable_until_there_is_one_that_takes_writes(
+    postgresql: Database,
+) -> None:
+    def begin(read_only: str) -> None:
+        """Sessions that begin from now on are those of another server."""
+        with postgresql.engine.connect() as connection:
+            connection.exec_driver_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE")
+            connection.commit()
+            name = connection.exec_driver_sql("SELECT current_database()").scalar()
+            connection.exec_driver_sql(
+                f"ALTER DATABASE {name} SET default_transaction_read_only = {read_only}"
+            )
+            connection.commit()
+
+    after_failover = Database(postgresql.url)
+    try:
+        begin("on")
+        with pytest.raises(Unavailable, match="no writes now"), after_failover.write() as connection:
+            connection.execute(insert(model_names).values(owner="ann", name="churn", latest=1))
+    finally:
+        begin("off")
+    with after_failover.write() as connection:
+        connection.execute(insert(model_names).values(owner="ann", name="churn", latest=1))
+    after_failover.close()
+
+
 def test_a_writer_whose_turn_does_not_come_gives_up(
     postgresql: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

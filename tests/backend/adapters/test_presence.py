@@ -171,3 +171,16 @@ def test_a_writer_that_keeps_its_turn_does_not_make_the_others_dead(postgresql: 
         while time.monotonic() < until:
             assert here.dead([other.worker]) == []
             time.sleep(0.05)
+
+
+def test_whatever_a_renewal_meets_the_next_one_is_tried(postgresql: Database) -> None:
+    def rename(before: str, after: str) -> None:
+        with postgresql.write() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE processes RENAME COLUMN {before} TO {after}")
+
+    with present(postgresql) as here, present(postgresql) as other:
+        rename("seen", "of_another_release")
+        time.sleep(3 * EVERY)
+        rename("of_another_release", "seen")
+        time.sleep(2 * GONE)
+        assert here.dead([other.worker]) == []

@@ -9,7 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, create_engine, event, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    ExceptionContext,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+    select,
+)
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -53,6 +64,14 @@ message that the broker does not take; a process that was stopped in the middle 
 STOOD_STILL = "25P03"
 """PostgreSQL's code for that."""
 
+READ_ONLY = "25006"
+"""PostgreSQL's code of a server that takes no writes: after a failover the one before is a standby."""
+
+_NOT_NOW = {
+    STOOD_STILL: "The database did not wait for this transaction.",
+    READ_ONLY: "The database takes no writes now.",
+}
+
 
 class Database:
     """Opens ``url``; readers never wait for a writer, and writers take turns.
@@ -92,6 +111,7 @@ class Database:
         else:
             event.listen(self.engine, "connect", _prepare_postgresql(standstill))
             event.listen(self.engine, "begin", _begin_postgresql)
+            event.listen(self.engine, "handle_error", _leave_standby)
             # Several queries of one block see one state of things, as they do on SQLite.
             self._reading = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
             self._writing["isolation_level"] = "READ COMMITTED"
@@ -197,9 +217,10 @@ def _translated() -> Iterator[None]:
     except PoolTimeout as error:
         raise Unavailable("Every connection to the database is in use.", retry_after=2.0) from error
     except InternalError as error:
-        if getattr(error.orig, "sqlstate", None) != STOOD_STILL:
+        told = _NOT_NOW.get(getattr(error.orig, "sqlstate", None) or "")
+        if told is None:
             raise
-        raise Unavailable("The database did not wait for this transaction.", retry_after=2.0) from error
+        raise Unavailable(told, retry_after=2.0) from error
     except DataError as error:
         raise InvalidInput(
             "The database cannot hold a value of this request: text with a NUL, or a number out of its range."
@@ -224,6 +245,12 @@ def _prepare_postgresql(standstill: float) -> Callable[[Any, Any], None]:
         dbapi.commit()
 
     return prepare
+
+
+def _leave_standby(context: ExceptionContext) -> None:
+    """Connect anew for what comes next, and find the server that takes writes now."""
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+        context.is_disconnect = True
 
 
 def _begin_postgresql(connection: Connection) -> None:

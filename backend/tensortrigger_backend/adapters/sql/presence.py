@@ -85,6 +85,10 @@ class DatabasePresence:
             except Unavailable as error:
                 log.warning("presence.not_renewed", worker=self.worker, reason=error.detail)
                 continue
+            except Exception:
+                # Whatever it was: without this thread the others would take a process for dead that works.
+                log.exception("presence.not_renewed", worker=self.worker)
+                continue
             now = time.monotonic()
             if now - self._reached > self._gone / 2:
                 self._reached_since = now
