@@ -12,8 +12,7 @@ from fastapi import Request
 
 from tensortrigger_backend.api.reading import known_members, member, one_of, only_parameters, text_member
 from tensortrigger_backend.domain.errors import Fault, InvalidInput, UnsupportedMedia
-from tensortrigger_backend.domain.job_options import JobOptions, RowFormat, Source
-from tensortrigger_backend.domain.jobs import DEFAULT_PRIORITY
+from tensortrigger_backend.domain.job_options import DEFAULT_PRIORITY, JobOptions, RowFormat, Source
 from tensortrigger_backend.domain.source_keys import checked_key
 from tensortrigger_backend.domain.upload_columns import MAX_COLUMNS
 from tensortrigger_backend.domain.upload_format import MEDIA_TYPES, format_of_media, format_of_name

@@ -13,10 +13,10 @@ from tensortrigger_backend.domain.upload_text import ENCODINGS
 TEMPLATE = "#/components/schemas/{model}"
 
 _KEEP = "Columns of the rows that the results carry through."
-_PRIORITY = "Of your jobs, those with the higher number go first."
+PRIORITY = "Of your jobs, those with the higher number go first."
 _DELIMITER = "Between the fields of a CSV: one character, or `tab`."
 _ENCODING = "In which the text was written: " + ", ".join(ENCODINGS) + "."
-_WEBHOOK = "An address that is told when the job has ended."
+WEBHOOK = "An address that is told when the job has ended."
 
 
 class JobOrdered(BaseModel):
@@ -29,10 +29,10 @@ class JobOrdered(BaseModel):
         description="`name` (its `production` alias, else its latest version), `name@alias` or `name/3`.",
     )
     keep: list[str] | str | None = Field(default=None, description=_KEEP)
-    priority: int = Field(default=5, ge=0, le=9, description=_PRIORITY)
+    priority: int = Field(default=5, ge=0, le=9, description=PRIORITY)
     delimiter: str = Field(default=",", description=_DELIMITER)
     encoding: str = Field(default="utf-8", description=_ENCODING)
-    webhook: str | None = Field(default=None, description=_WEBHOOK)
+    webhook: str | None = Field(default=None, description=WEBHOOK)
 
 
 class ScoreRequest(JobOrdered):
@@ -90,10 +90,10 @@ ROWS_PARAMETERS = [
     _parameter("model", "`name`, `name@alias` or `name/3`.", {"type": "string"}),
     _parameter("model_id", "The id of a version.", {"type": "string"}),
     _parameter("keep", _KEEP + " With commas between, or repeated.", {"type": "string"}),
-    _parameter("priority", _PRIORITY, {"type": "integer", "minimum": 0, "maximum": 9, "default": 5}),
+    _parameter("priority", PRIORITY, {"type": "integer", "minimum": 0, "maximum": 9, "default": 5}),
     _parameter("delimiter", _DELIMITER, {"type": "string", "default": ","}),
     _parameter("encoding", _ENCODING, {"type": "string", "default": "utf-8"}),
-    _parameter("webhook", _WEBHOOK, {"type": "string"}),
+    _parameter("webhook", WEBHOOK, {"type": "string"}),
     {
         "name": "Content-Encoding",
         "in": "header",

@@ -24,6 +24,7 @@ from tensortrigger_backend.api.job_orders import (
     listed,
     usual_delimiter,
 )
+from tensortrigger_backend.api.job_shapes import PRIORITY, WEBHOOK
 from tensortrigger_backend.api.native_jobs import created
 from tensortrigger_backend.api.reading import (
     ENVELOPE,
@@ -119,6 +120,8 @@ async def train_on_file(
     loss: str | None = None,
     optimizer: str | None = None,
     name: str | None = None,
+    priority: Annotated[int | None, Query(description=PRIORITY)] = None,
+    webhook: Annotated[str | None, Query(description=WEBHOOK)] = None,
 ) -> Response:
     """Train a version on a CSV with label columns: streamed as the body, or as base64 in JSON; memory does not grow.
 
@@ -142,6 +145,8 @@ async def train_on_file(
         "loss": loss,
         "optimizer": optimizer,
         "name": name,
+        "priority": priority,
+        "webhook": webhook,
     }
     said: dict[str, Any] = {"rejects": rejects, "delimiter": delimiter, "encoding": encoding or charset}
     if labels is not None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from tensortrigger_backend.api.answers import Answered
-from tensortrigger_backend.api.job_shapes import TEMPLATE, FetchRequest, ScoreRequest
+from tensortrigger_backend.api.job_shapes import PRIORITY, TEMPLATE, WEBHOOK, FetchRequest, ScoreRequest
 from tensortrigger_backend.api.model_shapes import AliasCondition, AliasTarget, ModelChanges, NewModel
 
 FieldValue = float | bool | str | None
@@ -74,6 +74,8 @@ class TrainRequest(ModelRef):
     )
     optimizer: str | None = None
     name: str | None = Field(default=None, max_length=200, description="Title of the run.")
+    priority: int = Field(default=5, ge=0, le=9, description=PRIORITY)
+    webhook: str | None = Field(default=None, description=WEBHOOK)
 
 
 class TicketRequest(BaseModel):

@@ -108,6 +108,7 @@ class UseCases:
             base.clock,
             told,
             interrupt,
+            webhooks.check,
         )
         self.core = Core(
             gatekeeper=Gatekeeper(

@@ -1,4 +1,4 @@
-"""What whoever orders a scoring job may choose: the format of the rows, what is carried through, who is told."""
+"""What whoever orders a job may choose: the format of the rows, what is carried through, who is told."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
+
+DEFAULT_PRIORITY = 5
+"""Of 0 to 9; higher goes first among the jobs of one owner."""
 
 
 class RowFormat(StrEnum):
@@ -32,7 +35,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """The choices of one scoring job.
+    """The choices of one job; a training has none of the rows.
 
     Attributes:
         row_format: of the rows as they are stored: what was compressed or in another encoding is stored as plain UTF-8.

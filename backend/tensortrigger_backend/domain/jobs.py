@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tensortrigger_backend.domain.job_options import JobOptions
+from tensortrigger_backend.domain.job_options import DEFAULT_PRIORITY, JobOptions
 from tensortrigger_backend.domain.training_jobs import Trained, TrainingOrder, training_members
 
 MAX_ATTEMPTS = 5
@@ -18,9 +18,6 @@ MAX_ATTEMPTS = 5
 
 INTAKE = -1
 """Number of the partition that fetches the rows of a source and cuts them; all others come of it."""
-
-DEFAULT_PRIORITY = 5
-"""Of 0 to 9; higher goes first among the jobs of one owner."""
 
 
 class JobState(StrEnum):

@@ -8,12 +8,14 @@ from typing import Any, Final, TypeVar
 
 from tensortrigger_backend.domain.compiled import LOSSES, OPTIMIZERS, listed
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
+from tensortrigger_backend.domain.job_options import DEFAULT_PRIORITY
 
 Value = TypeVar("Value")
 
 MAX_EPOCHS: Final = 100_000
 MAX_BATCH: Final = 1_000_000
 TITLE_LIMIT: Final = 200
+ADDRESS_LIMIT: Final = 2_048
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class TrainingOptions:
     loss: str | None = None
     optimizer: str | None = None
     title: str | None = None
+    priority: int = DEFAULT_PRIORITY
+    webhook: str | None = None
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> TrainingOptions:
@@ -39,14 +43,16 @@ class TrainingOptions:
         faults: list[Fault] = []
         read = _Reader(body, faults)
         options = cls(
-            read.whole("epochs", 100, MAX_EPOCHS),
-            read.whole("batch_size", 32, MAX_BATCH),
+            read.whole("epochs", 100, 1, MAX_EPOCHS),
+            read.whole("batch_size", 32, 1, MAX_BATCH),
             read.number("validation_split", 0.0, lambda value: 0 <= value < 1, "0 to less than 1") or 0.0,
             read.flag("shuffle", True),
             read.number("learning_rate", None, lambda value: 0 < value <= 1e3, "more than 0, at most 1000"),
             read.listed("loss", LOSSES),
             read.listed("optimizer", OPTIMIZERS),
-            read.text("name"),
+            read.text("name", TITLE_LIMIT),
+            read.whole("priority", DEFAULT_PRIORITY, 0, 9),
+            read.text("webhook", ADDRESS_LIMIT),
         )
         if faults:
             raise InvalidInput.of(*faults)
@@ -60,16 +66,15 @@ class _Reader:
         self._body = body
         self._faults = faults
 
-    def whole(self, name: str, default: int, most: int) -> int:
+    def whole(self, name: str, default: int, least: int, most: int) -> int:
         value = self._body.get(name)
         if value is None:
             return default
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-            return self._wrong(
-                name, f"{name} must be a whole number from 1 to {most}.", f"1 to {most}", default
-            )
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            expected = f"{least} to {most}"
+            return self._wrong(name, f"{name} must be a whole number from {expected}.", expected, default)
         return value
 
     def number(
@@ -88,13 +93,13 @@ class _Reader:
             return default if value is None else value
         return self._wrong(name, f"{name} must be true or false.", "boolean", default)
 
-    def text(self, name: str) -> str | None:
+    def text(self, name: str, longest: int) -> str | None:
         value = self._body.get(name)
         if value is None:
             return None
-        fits = isinstance(value, str) and 0 < len(value.strip()) <= TITLE_LIMIT and value.isprintable()
+        fits = isinstance(value, str) and 0 < len(value.strip()) <= longest and value.isprintable()
         if not fits:
-            expected = f"a string of 1 to {TITLE_LIMIT} printable characters"
+            expected = f"a string of 1 to {longest} printable characters"
             return self._wrong(name, f"{name} must be {expected}.", expected, None)
         return str(value).strip()
 

@@ -10,8 +10,8 @@ from typing import BinaryIO, Final
 
 from tensortrigger_backend.domain.access import Principal, Scope
 from tensortrigger_backend.domain.errors import Fault, InvalidInput, NotFound, Unavailable
-from tensortrigger_backend.domain.job_options import JobOptions, RowFormat
-from tensortrigger_backend.domain.jobs import DEFAULT_PRIORITY, INTAKE, Job, JobKind, JobState, Reject, Slice
+from tensortrigger_backend.domain.job_options import DEFAULT_PRIORITY, JobOptions, RowFormat
+from tensortrigger_backend.domain.jobs import INTAKE, Job, JobKind, JobState, Reject, Slice
 from tensortrigger_backend.domain.models import ModelVersion
 from tensortrigger_backend.domain.upload_format import MAGIC_BYTES, media_type_of
 from tensortrigger_backend.ports.jobs import JobStore

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from tensortrigger_backend.domain.access import Principal, Scope
 from tensortrigger_backend.domain.errors import Unavailable
+from tensortrigger_backend.domain.job_options import JobOptions
 from tensortrigger_backend.domain.jobs import Job, JobKind, JobState, Slice
 from tensortrigger_backend.domain.models import ModelVersion
 from tensortrigger_backend.domain.runs import RunState
@@ -46,6 +47,7 @@ class Training:
         scratch: a folder for short-lived copies.
         told: called after a job was stored, so that the relay need not be waited for.
         interrupt: ends a training that this process is at work on.
+        check_webhook: raises InvalidInput for an address that may not be told of a job's end.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Training:
         clock: Callable[[], float],
         told: Callable[[], None],
         interrupt: Callable[[str], None],
+        check_webhook: Callable[[str], object] = lambda _url: None,
     ) -> None:
         self._registry = registry
         self._jobs = jobs
@@ -71,6 +74,7 @@ class Training:
         self._clock = clock
         self._told = told
         self._interrupt = interrupt
+        self._check_webhook = check_webhook
 
     def submit(
         self,
@@ -110,6 +114,8 @@ class Training:
         principal.must(Scope.JOBS)
         self._trainer.must_be_installed()
         options = TrainingOptions.parse(body)
+        if options.webhook is not None:
+            self._check_webhook(options.webhook)
         version = self._registry.resolve(principal.owner, model_id, reference)
         principal.must_publish_to(version.name)
         waiting = self._jobs.page(principal.owner, MAX_QUEUED, None, JobKind.TRAIN, JobState.QUEUED)
@@ -163,6 +169,8 @@ class Training:
                 model_name=version.name,
                 model_version=version.version,
                 training=order.to_dict(),
+                priority=asked.options.priority,
+                options=JobOptions(webhook=asked.options.webhook),
             )
             stored = self._jobs.add(job, [Slice(0, 0, size, 0, count, 1)], idempotency)
         except Unavailable:
