@@ -16,10 +16,15 @@ def add_choices(scoring: argparse.ArgumentParser) -> None:
     scoring.add_argument(
         "--keep", action="append", default=[], metavar="COLUMN", help="stands before the outputs; repeat it"
     )
-    scoring.add_argument("--priority", type=int, metavar="0-9", help="higher goes first; default: 5")
-    scoring.add_argument("--delimiter", metavar="C", help="of a CSV; default: a comma, of .tsv a tab")
-    scoring.add_argument("--encoding", metavar="NAME", help="of a CSV; default: utf-8")
-    scoring.add_argument("--webhook", metavar="URL", help="is told when the job has ended")
+    add_order_options(scoring)
+
+
+def add_order_options(parser: argparse.ArgumentParser) -> None:
+    """Add what may be chosen for every job on a file."""
+    parser.add_argument("--priority", type=int, metavar="0-9", help="higher goes first; default: 5")
+    parser.add_argument("--delimiter", metavar="C", help="of a CSV; default: a comma, of .tsv a tab")
+    parser.add_argument("--encoding", metavar="NAME", help="of a CSV; default: utf-8")
+    parser.add_argument("--webhook", metavar="URL", help="is told when the job has ended")
 
 
 def choices_of(arguments: argparse.Namespace) -> Choices:

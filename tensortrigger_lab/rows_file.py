@@ -20,11 +20,15 @@ _MEDIA: Final = {
     ".ndjson": NDJSON,
     ".jsonl": NDJSON,
     ".parquet": PARQUET,
+    ".pq": PARQUET,
     ".arrow": _ARROW,
+    ".arrows": "application/vnd.apache.arrow.stream",
     ".feather": _ARROW,
     ".ipc": _ARROW,
 }
-_RESULTS: Final = {".parquet": PARQUET, ".ndjson": NDJSON, ".jsonl": NDJSON}
+ENDINGS: Final = (".csv", ".tsv", ".txt", *_MEDIA)
+"""Of the names of files of rows; the text ones may have ``.gz`` behind it."""
+_RESULTS: Final = {".parquet": PARQUET, ".pq": PARQUET, ".ndjson": NDJSON, ".jsonl": NDJSON}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +80,19 @@ def rows_file(source: Any) -> Iterator[RowsFile]:
             expected="a path or a DataFrame",
             got=type(source).__name__,
         )
+    yield found_file(source)
+
+
+def found_file(source: str | Path) -> RowsFile:
+    """The file of that path, read as its name says.
+
+    Raises:
+        BadInput: there is no such file.
+    """
     path = Path(source).expanduser()
     if not path.is_file():
         raise BadInput(f"There is no file {str(path)!r}.")
-    yield RowsFile(path, media_type_of(path), "\t" if _suffix(path) == ".tsv" else None)
+    return RowsFile(path, media_type_of(path), "\t" if _suffix(path) == ".tsv" else None)
 
 
 def _suffix(path: Path) -> str:

@@ -13,11 +13,11 @@ from tensortrigger_lab.background import pauses
 from tensortrigger_lab.client import Client
 from tensortrigger_lab.curves import frame_of, history_of, metrics_told
 from tensortrigger_lab.endpoint import Model
-from tensortrigger_lab.errors import JobFailed, TensorTriggerError
+from tensortrigger_lab.errors import BadInput, JobFailed, TensorTriggerError
 from tensortrigger_lab.job_handle import JobHandle
 from tensortrigger_lab.progress import Progress, progress_for
 from tensortrigger_lab.session import session
-from tensortrigger_lab.training_data import file_body, label_names, training_data
+from tensortrigger_lab.training_data import csv_file, file_body, label_names, training_data
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +38,11 @@ def train(
     loss: str | None = None,
     optimizer: str | None = None,
     name: str | None = None,
+    priority: int | None = None,
+    webhook: str | None = None,
+    rejects: str | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
     wait: bool = True,
     progress: bool = True,
     client: Client | None = None,
@@ -46,8 +51,9 @@ def train(
 
     Args:
         model: a ``Model``, an id, ``name`` (its ``production``, else its latest), ``name/3`` or ``name@alias``.
-        x: n rows: the path of a CSV file, which is streamed from disk; a DataFrame whose columns are the model's
-            inputs; an array or list of shape (n, k); a list of dicts; or arrays by input name, batch axis first.
+        x: n rows: the path of a CSV file, gzipped or not, which is streamed from disk; a DataFrame whose columns are
+            the model's inputs; an array or list of shape (n, k); a list of dicts; or arrays by input name, batch axis
+            first.
         y: n labels: of a file the columns that are learnt, by name, or None for the model's declared outputs; else
             numbers or class indices (from 0) as an array, list or Series of shape (n,); an array or DataFrame of
             shape (n, outputs); or arrays by output name.
@@ -57,6 +63,11 @@ def train(
         shuffle: whether each epoch goes through the rows in another order.
         learning_rate, loss, optimizer: None for what the model was compiled with, or what fits its outputs.
         name: the run's title.
+        priority: 0 to 9, 5 where it is None; higher goes first among your own trainings.
+        webhook: an address that is told when the training has ended.
+        rejects: of a file: ``skip`` leaves rows out that cannot be read; with ``refuse``, as by default, the first
+            of them ends it, and nothing is trained.
+        delimiter, encoding: of a CSV file that has not commas (a ``.tsv`` has tabs), or is not UTF-8.
         wait: whether to return only when it is done.
         progress: whether to show it while waiting.
 
@@ -83,12 +94,33 @@ def train(
         "validation_split": validation_split,
         "shuffle": shuffle,
     }
-    chosen = {"learning_rate": learning_rate, "loss": loss, "optimizer": optimizer, "name": name}
+    chosen = {
+        "learning_rate": learning_rate,
+        "loss": loss,
+        "optimizer": optimizer,
+        "name": name,
+        "priority": priority,
+        "webhook": webhook,
+    }
     options |= {key: value for key, value in chosen.items() if value is not None}
     once = uuid.uuid4().hex
+    reading = {"rejects": rejects, "delimiter": delimiter, "encoding": encoding}
+    of_file = {key: value for key, value in reading.items() if value is not None}
     if isinstance(x, str | Path):
+        rows = csv_file(x)
+        if rows.delimiter is not None:
+            of_file.setdefault("delimiter", rows.delimiter)
         job_id = client.start_file_training(
-            record.model_id, file_body(x), idempotency_key=once, labels=label_names(y), options=options
+            record.model_id,
+            file_body(rows.path),
+            idempotency_key=once,
+            labels=label_names(y),
+            options={**options, **of_file},
+        )
+    elif of_file:
+        given = next(iter(of_file))
+        raise BadInput(
+            f"{given} goes with a file.", field=given, expected="a path as x", got=type(x).__name__
         )
     else:
         body = {**training_data(record, x, y), **options}

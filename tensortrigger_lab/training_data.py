@@ -12,6 +12,7 @@ from tensortrigger_lab import payload
 from tensortrigger_lab.errors import BadInput
 from tensortrigger_lab.notebook_objects import is_frame, is_series
 from tensortrigger_lab.request import Body
+from tensortrigger_lab.rows_file import CSV, RowsFile, found_file
 from tensortrigger_lab.signature import as_array
 from tensortrigger_lab.wire import ModelRecord
 
@@ -44,15 +45,24 @@ def training_data(record: ModelRecord, x: Any, y: Any) -> dict[str, Any]:
     return {**inputs, **labels}
 
 
-def file_body(source: str | Path) -> Body:
-    """Opens the bytes of a CSV file anew, in blocks.
+def csv_file(source: str | Path) -> RowsFile:
+    """A file that a training can read.
 
     Raises:
-        BadInput: there is no such file.
+        BadInput: there is no such file, or its name says that it is no CSV.
     """
-    path = Path(source).expanduser()
-    if not path.is_file():
-        raise BadInput(f"There is no file {str(source)!r}.")
+    rows = found_file(source)
+    if rows.media_type != CSV:
+        raise BadInput(
+            "A training reads no files but CSV: make this one a DataFrame, and train on that.",
+            expected=".csv, .tsv or .txt, perhaps with .gz",
+            got=rows.path.name,
+        )
+    return rows
+
+
+def file_body(path: Path) -> Body:
+    """Opens the bytes of a file anew, in blocks."""
 
     def blocks() -> Iterator[bytes]:
         with path.open("rb") as file:

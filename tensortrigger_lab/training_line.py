@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-_NAMES = ("epochs", "batch_size", "validation_split", "learning_rate", "loss", "optimizer", "name")
+from tensortrigger_lab.job_lines import add_order_options
+
+_NAMES = (
+    *("epochs", "batch_size", "validation_split", "learning_rate", "loss", "optimizer", "name"),
+    *("priority", "webhook", "rejects", "delimiter", "encoding"),
+)
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +27,10 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--loss", help="default: as the model was compiled, or what fits its outputs")
     parser.add_argument("--optimizer", help="default: as the model was compiled, or adam")
     parser.add_argument("--name", metavar="TITLE", help="the run's title")
+    add_order_options(parser)
+    parser.add_argument(
+        "--rejects", choices=("refuse", "skip"), help="rows of a CSV that cannot be read; default: refuse"
+    )
     parser.add_argument("--no-shuffle", dest="shuffle", action="store_false", help="keep the rows' order")
     parser.add_argument("--no-wait", dest="wait", action="store_false", help="return at once; watch it later")
 

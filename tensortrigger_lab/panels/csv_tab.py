@@ -20,7 +20,7 @@ from tensortrigger_lab.panels import told
 from tensortrigger_lab.panels.model_choice import ModelChoice
 from tensortrigger_lab.panels.task import Task
 from tensortrigger_lab.progress import SilentProgress
-from tensortrigger_lab.rows_file import RowsFile, rows_file
+from tensortrigger_lab.rows_file import ENDINGS, RowsFile, rows_file
 
 if TYPE_CHECKING:
     from tensortrigger_lab.background import Job
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 INTERVAL = 0.5
 """Seconds between two looks at the job."""
-ACCEPTED = ".csv,.tsv,.ndjson,.jsonl,.parquet,.arrow,.gz"
+ACCEPTED = ",".join((*ENDINGS, ".gz"))
 
 
 class CsvTab:

@@ -39,11 +39,20 @@ def wired(api: Any, shapes: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_train_learns_from_a_file(api: Any, tmp_path: Path, capsys: Printed) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("paid,income,age\n1,0.5,41\n0,1.5,23\n")
-    assert cli.main(["train", "churn", str(path), "--label", "paid", "--epochs", "2"]) == 0
+    chosen = {
+        "priority": "8",
+        "webhook": "https://x.org",
+        "rejects": "skip",
+        "delimiter": ",",
+        "encoding": "utf-8",
+    }
+    options = [word for name, value in chosen.items() for word in (f"--{name}", value)]
+    assert cli.main(["train", "churn", str(path), "--label", "paid", "--epochs", "2", *options]) == 0
     assert "made     churn/2" in capsys.readouterr().out
     (sent,) = api.asked("/tensor/train")
     assert sent.content == path.read_bytes()
     assert (sent.url.params["labels"], sent.url.params["epochs"]) == ("paid", "2")
+    assert {name: sent.url.params[name] for name in chosen} == chosen
 
 
 def test_runs_are_a_table(capsys: Printed, shapes: Any, api: Any) -> None:

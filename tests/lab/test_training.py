@@ -139,11 +139,35 @@ def test_a_file_is_streamed_with_the_names_of_its_labels(
     assert "labels" not in third.url.params
 
 
+def test_a_file_is_read_as_its_name_and_the_caller_say(endpoint: Any, client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_text("age\tpaid\n41\t1\n")
+    tt.train("churn", path, "paid", wait=False, client=client)
+    chosen: dict[str, Any] = {"rejects": "skip", "delimiter": ";", "encoding": "latin-1"}
+    tt.train("churn", path, "paid", **chosen, priority=0, webhook="https://x.org", wait=False, client=client)
+    first, second = (request.url.params for request in endpoint.asked("/tensor/train"))
+    assert first["delimiter"] == "\t"
+    assert not {"rejects", "encoding", "priority", "webhook"} & set(first)
+    assert {name: second[name] for name in chosen} == chosen
+    assert (second["priority"], second["webhook"]) == ("0", "https://x.org")
+
+
+def test_of_points_only_a_priority_and_a_webhook_may_be_chosen_beside(endpoint: Any, client: Client) -> None:
+    tt.train("churn", TABLE, [0, 1], priority=9, webhook="https://x.org", wait=False, client=client)
+    sent = endpoint.body("/tensor/train")
+    assert (sent["priority"], sent["webhook"]) == (9, "https://x.org")
+    with pytest.raises(tt.BadInput, match=r"rejects goes with a file.*expected a path as x, got DataFrame"):
+        tt.train("churn", TABLE, [0, 1], rejects="skip", client=client)
+
+
 def test_what_names_no_file_or_no_columns_is_told_before_anything_is_sent(
     endpoint: Any, client: Client, tmp_path: Path
 ) -> None:
     with pytest.raises(tt.BadInput, match="There is no file"):
         tt.train("churn", tmp_path / "none.csv", "paid", client=client)
+    (tmp_path / "rows.parquet").touch()
+    with pytest.raises(tt.BadInput, match=r"no files but CSV.*got rows\.parquet"):
+        tt.train("churn", tmp_path / "rows.parquet", "paid", client=client)
     (tmp_path / "rows.csv").write_text("age\n1\n")
     with pytest.raises(tt.BadInput, match="expected a name or a list of names, got ndarray"):
         tt.train("churn", tmp_path / "rows.csv", np.zeros(1), client=client)
