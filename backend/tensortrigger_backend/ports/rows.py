@@ -82,7 +82,8 @@ class RowBatch:
         values: shape (n, inputs), in schema order, float64 or what the model takes.
         rows: shape (n,), int64: the data row of each.
         rejects: sorted by row.
-        kept: of each row the columns that are carried through, in a form that ``PartFormat`` takes.
+        kept: of each row the columns that are carried through, in a form that ``PartFormat`` takes; each has a
+            ``filter`` that takes shape (n,), bool.
     """
 
     values: npt.NDArray[Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
@@ -14,7 +14,7 @@ from tensortrigger_backend.domain.errors import InvalidInput
 from tensortrigger_backend.domain.job_options import RowFormat
 from tensortrigger_backend.domain.jobs import Claim, Part, Reject
 from tensortrigger_backend.ports.parts import PartFormat
-from tensortrigger_backend.ports.rows import RowFormatReader, Wanted
+from tensortrigger_backend.ports.rows import RowBatch, RowFormatReader, Wanted
 from tensortrigger_backend.ports.storage import BlobStore
 from tensortrigger_backend.ports.versions import ModelStore
 from tensortrigger_backend.services.heartbeat import Heartbeat
@@ -23,6 +23,8 @@ from tensortrigger_backend.services.steps import Step, keep_going
 
 BATCH_ROWS: Final = 4096
 """Rows per call of the engine: enough to be fast, few enough to notice a cancellation soon."""
+MODEL_REJECT: Final = "model"
+"""Code of a row that keeps the schema's rules and that the model cannot take all the same."""
 
 
 class Scorer:
@@ -57,11 +59,11 @@ class Scorer:
         options = claim.options
         wanted = Wanted(resident.schema, resident.dtype, options.keep, options.delimiter)
         source = _StoredSlice(self._blobs, claim)
-        scored, rejects = _Scored(resident, options.keep), list[Reject]()
+        scored = _Scored(resident, options.keep, heartbeat)
         for batch in self._formats[options.row_format].read(source, claim.columns, claim.slice, wanted):
             self._at(Step.READ)
-            scored.add(batch.values, batch.rows, batch.kept, heartbeat)
-            rejects += batch.rejects
+            scored.add(batch)
+        rejects = sorted(scored.rejects, key=lambda reject: reject.row)
         if scored.count + len(rejects) != claim.slice.rows:
             raise InvalidInput(
                 f"Partition {claim.slice.number}: {claim.slice.rows} rows came in, "
@@ -109,32 +111,51 @@ class _StoredSlice:
 
 
 class _Scored:
-    """The rows of one partition that were scored so far."""
+    """The rows of one partition that were scored so far, and those that could not be."""
 
-    def __init__(self, resident: Resident, keep: tuple[str, ...]) -> None:
+    def __init__(self, resident: Resident, keep: tuple[str, ...], heartbeat: Heartbeat) -> None:
         self._resident = resident
+        self._heartbeat = heartbeat
         self._answers: list[dict[str, npt.NDArray[np.generic]]] = []
         self._rows: list[npt.NDArray[np.int64]] = []
         self.kept: dict[str, list[Any]] = {name: [] for name in keep}
+        self.rejects: list[Reject] = []
         self.count = 0
 
-    def add(
-        self,
-        values: npt.NDArray[Any],
-        rows: npt.NDArray[np.int64],
-        kept: Mapping[str, Any],
-        heartbeat: Heartbeat,
-    ) -> None:
+    def add(self, batch: RowBatch) -> None:
         """Ask the model for these rows."""
-        tensor = self._resident.servable.signature.inputs[0]
-        for start in range(0, len(values), BATCH_ROWS):
-            heartbeat.check()
-            some = values[start : start + BATCH_ROWS].astype(tensor.dtype, copy=False)
-            self._answers.append(self._resident.servable.infer({tensor.name: some}))
+        self.rejects += batch.rejects
+        good = np.ones(len(batch.rows), np.bool_)
+        rejects: list[Reject] = []
+        for start in range(0, len(batch.values), BATCH_ROWS):
+            self._heartbeat.check(self.count + len(self.rejects) + start)
+            for place, error in self._ask(batch.values[start : start + BATCH_ROWS], start):
+                good[place] = False
+                rejects.append(_reject(int(batch.rows[place]), batch.values[place], error))
+        rows, kept = batch.rows, batch.kept
+        if rejects:
+            self.rejects += rejects
+            rows, kept = rows[good], {name: column.filter(good) for name, column in kept.items()}
         self._rows.append(rows)
         for name, pieces in self.kept.items():
             pieces.append(kept[name])
         self.count += len(rows)
+
+    def _ask(self, values: npt.NDArray[Any], first: int) -> Iterator[tuple[int, InvalidInput]]:
+        """Gather the model's answers; the place of each row that it cannot take, and why, counted from ``first``."""
+        tensor = self._resident.servable.signature.inputs[0]
+        some = values.astype(tensor.dtype, copy=False)
+        try:
+            self._answers.append(self._resident.servable.infer({tensor.name: some}))
+        except InvalidInput as error:
+            if len(values) == 1:
+                yield first, error
+                return
+            # An engine refuses a batch as a whole: by halves the rows are found that are the cause.
+            self._heartbeat.check()
+            half = len(values) // 2
+            yield from self._ask(values[:half], first)
+            yield from self._ask(values[half:], first + half)
 
     def rows(self) -> npt.NDArray[np.int64]:
         """Their numbers, ascending."""
@@ -150,3 +171,8 @@ class _Scored:
         return {
             name: np.concatenate([outputs[name] for outputs in self._answers]) for name in self._answers[0]
         }
+
+
+def _reject(row: int, values: npt.NDArray[Any], error: InvalidInput) -> Reject:
+    expected = error.faults[0].expected if error.faults else None
+    return Reject(row, None, None, MODEL_REJECT, error.detail, expected, str(values.tolist())[:80])

@@ -30,6 +30,7 @@ from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.job_store import SqlJobStore
 from tensortrigger_backend.adapters.sql.model_store import SqlModelStore
 from tensortrigger_backend.domain.access import EVERYTHING, Principal
+from tensortrigger_backend.domain.job_options import JobOptions
 from tensortrigger_backend.domain.jobs import Job
 from tensortrigger_backend.domain.models import ModelVersion, VersionState
 from tensortrigger_backend.domain.publishing import ONNX, ForgeVerdict
@@ -131,12 +132,13 @@ class JobLine:
         schema: dict[str, Any] | None = None,
         owner: str = "ann",
         dtype: str = "float32",
+        write: Callable[[Path, npt.NDArray[Any], str], Signature] = linear_model,
     ) -> ModelVersion:
-        """A ready version of the linear model, as the forge would leave it."""
+        """A ready version of the linear model, or of what ``write`` makes of the weights, as the forge leaves it."""
         model_id = f"m{len(list((self.root / 'made').glob('*')))}"
         artifact = self.root / "made" / model_id
         artifact.parent.mkdir(exist_ok=True)
-        signature = linear_model(artifact, weights, dtype)
+        signature = write(artifact, weights, dtype)
         self.models.add(
             ModelVersion(
                 model_id=model_id,
@@ -172,11 +174,16 @@ class JobLine:
         )
 
     def upload(
-        self, version: ModelVersion, data: bytes, block: int = 1 << 16, idempotency: Idempotency | None = None
+        self,
+        version: ModelVersion,
+        data: bytes,
+        block: int = 1 << 16,
+        idempotency: Idempotency | None = None,
+        options: JobOptions | None = None,
     ) -> Job:
-        """Have a CSV scored, as the API does."""
+        """Have rows scored, of a CSV unless the options say otherwise, as the API does."""
         scoring = self.scoring()
-        intake = scoring.intake(ANN, version.model_id, None)
+        intake = scoring.intake(ANN, version.model_id, None, options, options and options.row_format)
         try:
             for at in range(0, len(data), block):
                 intake.feed(data[at : at + block])
