@@ -217,10 +217,10 @@ def _translated() -> Iterator[None]:
     except PoolTimeout as error:
         raise Unavailable("Every connection to the database is in use.", retry_after=2.0) from error
     except InternalError as error:
-        told = _NOT_NOW.get(getattr(error.orig, "sqlstate", None) or "")
-        if told is None:
+        refused = _NOT_NOW.get(getattr(error.orig, "sqlstate", None) or "")
+        if refused is None:
             raise
-        raise Unavailable(told, retry_after=2.0) from error
+        raise Unavailable(refused, retry_after=2.0) from error
     except DataError as error:
         raise InvalidInput(
             "The database cannot hold a value of this request: text with a NUL, or a number out of its range."
