@@ -18,6 +18,14 @@ from tensortrigger_backend.domain.jobs import Reject
 from tensortrigger_backend.domain.upload_columns import check_columns
 from tensortrigger_backend.ports.rows import RowBatch, Wanted
 
+CELLS = 4 << 20
+"""Values that are looked at together; each takes 9 bytes, whatever it took in the file."""
+
+
+def rows_at_once(most: int, wanted: Wanted) -> int:
+    """How many rows go into one call of ``read_columns``: so many at most, and fewer of a wide model."""
+    return max(1, min(most, CELLS // max(1, len(wanted.schema.inputs))))
+
 
 def check_schema(schema: Any, wanted: Wanted, kind: str) -> tuple[str, ...]:
     """The names of a file's columns.

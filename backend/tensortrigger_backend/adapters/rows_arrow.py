@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from tensortrigger_backend.adapters.arrow_columns import check_schema, read_columns
+from tensortrigger_backend.adapters.arrow_columns import check_schema, read_columns, rows_at_once
 from tensortrigger_backend.adapters.kept_columns import MAX_BYTES, too_heavy, weigh
 from tensortrigger_backend.adapters.rows_parquet import refusals
 from tensortrigger_backend.domain.arrow_messages import (
@@ -58,13 +58,13 @@ class ArrowRows:
             messages = _Messages(_opening(stream))
             at, last = slice_.offset, slice_.offset + slice_.length
             while at < last and row < end:
-                with refusals():
+                with refusals(reading=True):
                     message, raw = _message(stream, at)
                     batches = _batches(messages, message, raw, wanted)
                 for batch in batches:
                     start, stop = max(slice_.first_row - row, 0), min(end - row, batch.num_rows)
                     if start < stop:
-                        with refusals():
+                        with refusals(reading=True):
                             some = batch.slice(start, stop - start)
                             weight += sum(
                                 weigh(some.column(some.schema.get_field_index(name))) for name in wanted.keep
@@ -168,7 +168,7 @@ def _opening(stream: BinaryIO) -> bytes:
     messages: list[bytes] = []
     unpacked = 0
     while True:
-        with refusals():
+        with refusals(reading=True):
             message, raw = _message(stream, at)
             if message.kind == RECORDS:
                 return b"".join(messages)
@@ -235,7 +235,8 @@ def _batches(messages: _Messages, message: Message, raw: bytes, wanted: Wanted) 
     # Offsets that point outside their buffers would be followed otherwise.
     whole.validate(full=True)
     whole = _without_views(whole)
-    return [whole.slice(at, BATCH_ROWS) for at in range(0, whole.num_rows, BATCH_ROWS)]
+    rows = rows_at_once(BATCH_ROWS, wanted)
+    return [whole.slice(at, rows) for at in range(0, whole.num_rows, rows)]
 
 
 def _without_views(batch: Any) -> Any:

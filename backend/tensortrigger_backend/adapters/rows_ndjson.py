@@ -58,10 +58,11 @@ def _plainly(lines: list[bytes], rules: Sequence[FieldRules], rows: int) -> npt.
     members = [(f"m{place}", float) for place in range(len(rules))]
     names = {f"m{place}": kept.field.name for place, kept in enumerate(rules)}
     try:
+        # Also ValueError: no struct has a member whose name JSON would have to escape.
         shape = msgspec.defstruct("Row", members, rename=names, gc=False)
         decode = msgspec.json.Decoder(shape).decode
         read = [msgspec.structs.astuple(decode(line)) for line in lines if line not in _EMPTY]
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         return None
     values = np.array(read, np.float64).reshape(len(read), len(rules))
     if len(read) != rows or any(kept.faults(values[:, place]).any() for place, kept in enumerate(rules)):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
-from tensortrigger_backend.adapters.arrow_columns import check_schema, read_columns
+from tensortrigger_backend.adapters.arrow_columns import check_schema, read_columns, rows_at_once
 from tensortrigger_backend.adapters.kept_columns import MAX_BYTES, too_heavy, weigh
 from tensortrigger_backend.adapters.parquet_pages import check_pages
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
@@ -41,7 +42,7 @@ class ParquetRows:
             batches = _batches(stream, slice_, wanted)
             while True:
                 # Not around the whole loop: what goes wrong while a batch is scored is no fault of the file.
-                with refusals():
+                with refusals(reading=True):
                     found = next(batches, None)
                     if found is None:
                         return
@@ -93,13 +94,22 @@ class ParquetSplitter:
 
 
 @contextlib.contextmanager
-def refusals() -> Iterator[None]:
-    """What Arrow finds wrong with a file, as what its sender is told."""
+def refusals(reading: bool = False) -> Iterator[None]:
+    """What Arrow finds wrong with a file, as what its sender is told.
+
+    Args:
+        reading: a file that was found good when it was cut: what memory there is now is no fault of it.
+    """
     import pyarrow as pa
 
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        # What the system says has a number, what Arrow says of a file has none; a file may name a place that none has.
+        if getattr(error, "errno", None) not in (None, errno.EINVAL):
+            raise
+        if reading and isinstance(error, MemoryError):
+            raise
         cause = str(error).partition("\n")[0][:200]
         message = f"The upload is damaged, or is no file that can be read: {cause}."
         raise InvalidInput.of(Fault(("input_data",), "damaged", message)) from None
@@ -134,7 +144,8 @@ def _batches(stream: BinaryIO, slice_: Slice, wanted: Wanted) -> Iterator[tuple[
             begins = first if begins is None else begins
         first += rows
     at, end = begins or 0, slice_.first_row + slice_.rows
-    for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=names, use_threads=False):
+    size = rows_at_once(BATCH_ROWS, wanted)
+    for batch in file.iter_batches(size, row_groups=groups, columns=names, use_threads=False):
         start, stop = max(slice_.first_row - at, 0), min(end - at, batch.num_rows)
         if start < stop:
             yield batch.slice(start, stop - start), at + start

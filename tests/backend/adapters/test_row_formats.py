@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import math
@@ -273,6 +274,14 @@ def test_kept_values_of_every_type_can_be_written(column: Any, told: list[Any]) 
     assert ParquetParts().decode(whole).kept["k"].values() == told
 
 
+@pytest.mark.parametrize("name", ['say "a"', "a\\b", "a\tb", "\0", "ü"])
+def test_a_field_may_have_any_name_in_json(name: str) -> None:
+    data = b"\n".join(json.dumps({name: at, "b": 2}).encode() for at in range(3))
+    wanted = Wanted(VectorSchema((Field(name), Field("b"))))
+    values, rejects, _ = read(RowFormat.NDJSON, data, wanted=wanted)
+    assert (values, rejects) == ({at: [float(at), 2.0] for at in range(3)}, {})
+
+
 def test_members_of_any_type_are_kept_as_they_are() -> None:
     wanted = Wanted(VectorSchema((Field("a"),)), None, ("k",))
     kept: list[Any] = [1, None, 2.5, "x", True, [1, {"b": None}], 2**70, "ü"]
@@ -475,6 +484,67 @@ def test_views_of_one_long_text_are_refused_in_a_dictionary_too(monkeypatch: pyt
     column = pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int8()), views)
     with pytest.raises(InvalidInput, match="texts of a batch come to over 100000 bytes"):
         read(RowFormat.ARROW, streamed(pa.table({"city": column})), wanted=CITY)
+
+
+@pytest.mark.parametrize("row_format", [RowFormat.PARQUET, RowFormat.ARROW])
+def test_rows_of_a_wide_model_are_read_fewer_at_a_time(row_format: RowFormat) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (12_000, 784)).astype(np.uint8)
+    whole = pa.table({f"p{place}": pixels[:, place] for place in range(784)})
+    sink = io.BytesIO()
+    if row_format is RowFormat.PARQUET:
+        pq.write_table(whole, sink)
+    data = sink.getvalue() or streamed(whole)
+    wanted = Wanted(VectorSchema(tuple(Field(name) for name in whole.column_names)))
+    splitter, (slice_,) = cut(row_format, data, 1 << 20, wanted, rows=20_000)
+    batches = row_formats()[row_format].read(Stored(data, slice_), splitter.columns, slice_, wanted)
+    row = 0
+    for batch in batches:
+        assert batch.values.nbytes <= 32 << 20
+        np.testing.assert_array_equal(batch.values, pixels[row : row + len(batch.rows)])
+        row += len(batch.rows)
+    assert row == 12_000
+
+
+class Failing(io.BytesIO):
+    """A stored file of which nothing can be read from some moment on."""
+
+    error: Exception | None = None
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.error is not None:
+            raise self.error
+        return super().read(size)
+
+
+@dataclass(frozen=True)
+class FailingLater(Stored):
+    """A stored upload that begins to fail once its first batch was read."""
+
+    stream: Failing
+
+    def open(self) -> BinaryIO:
+        return self.stream
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MemoryError()], ids=repr)
+@pytest.mark.parametrize("row_format", [RowFormat.PARQUET, RowFormat.ARROW])
+def test_what_fails_for_a_moment_while_rows_are_read_is_no_fault_of_the_file(
+    row_format: RowFormat, error: Exception
+) -> None:
+    whole = pa.table({"a": np.arange(40_000.0)})
+    sink = io.BytesIO()
+    if row_format is RowFormat.PARQUET:
+        pq.write_table(whole, sink, row_group_size=20_000, compression="none", use_dictionary=False)
+    data = sink.getvalue() or streamed(whole, 20_000)
+    wanted = Wanted(VectorSchema((Field("a"),)))
+    splitter, (slice_,) = cut(row_format, data, 1 << 20, wanted, rows=50_000)
+    stored = FailingLater(data, slice_, Failing(data))
+    batches = row_formats()[row_format].read(stored, splitter.columns, slice_, wanted)
+    next(batches)
+    stored.stream.error = error
+    with pytest.raises(type(error)) as caught:
+        list(batches)
+    assert caught.value.args == error.args
 
 
 def test_offsets_of_texts_that_point_outside_are_refused() -> None:
