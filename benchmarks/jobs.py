@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,10 @@ import numpy as np
 import psutil
 from jobs_report import Run, misses, plot, show
 from jobs_servers import Deployment, Running, deployment, embedded, peak_mb
+from processes import HERE, cpu, quiet
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from serve import HERE, WIDTH, _cpu, _quiet
+from serve import WIDTH
 
 PARTS = ("naive", "embedded", "distributed", "scaling", "memory", "workers")
 SIZES = (0.1, 0.3, 1, 3, 10)
@@ -41,7 +42,7 @@ MEMORY_SIZES = (1, 3, 10)
 LIBRARIES = ("pandas", "pyarrow", "polars")
 PARQUET = "application/vnd.apache.parquet"
 BLOCK = 1 << 18
-CONSOLE = Console()
+CONSOLE = Console(width=max(Console().width, 100))
 
 
 @dataclass(frozen=True)
@@ -113,13 +114,13 @@ def main() -> int:
                 found["embedded"] = repeated(server, rows, arguments.repeats)
         if "scaling" in arguments.only:
             step("tt serve, from few rows to many")
-            found["scaling"] = by_size(lambda: embedded(folder / "data"), rows, SIZES)
+            found["scaling"] = by_size(lambda: embedded(folder / "data"), rows, SIZES, folder)
         if {"distributed", "memory", "workers"} & {*arguments.only}:
             with deployment() as deployed:
                 publish_deployed(deployed, model)
                 found |= on_deployment(deployed, rows, arguments, step)
         step("done")
-    machine = f"{_cpu()}, {os.cpu_count()} cores shared by all; load average {load:.1f} before"
+    machine = f"{cpu()}, {os.cpu_count()} cores shared by all; load average {load:.1f} before"
     found |= {"machine": machine, "rows": arguments.rows, "repeats": arguments.repeats}
     show(found, CONSOLE)
     if not arguments.no_save:
@@ -157,7 +158,7 @@ with open("rows.csv", "wb") as file:
 np.save("expected.npy", np.concatenate(answers))
 json.dump(ends, open("ends.json", "w"))
 """
-    subprocess.run([sys.executable, "-c", script], cwd=folder, check=True, env=_quiet(), capture_output=True)
+    subprocess.run([sys.executable, "-c", script], cwd=folder, check=True, env=quiet(), capture_output=True)
     header = ",".join(f"x{place}" for place in range(WIDTH)).encode() + b"\n"
     ends = json.loads((folder / "ends.json").read_text())
     return folder / "model.keras", Rows(folder / "rows.csv", header, ends, np.load(folder / "expected.npy"))
@@ -172,15 +173,13 @@ def baselines(model: Path, rows: Rows, folder: Path, repeats: int) -> dict[str, 
     ]
     told = json.loads(answers.read_text())["results"]
     np.testing.assert_allclose(np.ravel(told), rows.expected, rtol=1e-4, atol=1e-5)
-    found: dict[str, Any] = {"naive": naive}
-    for library in LIBRARIES:
-        try:
-            found[f"parse_{library}"] = [
-                _watched(["parse_only.py", library, str(rows.file)], rows.count) for _ in range(repeats)
-            ]
-        except ModuleNotFoundError:
-            CONSOLE.print(f"{library} is not installed, and so not measured.")
-    return found
+    parsing = {
+        f"parse_{library}": [
+            _watched(["parse_only.py", library, str(rows.file)], rows.count) for _ in range(repeats)
+        ]
+        for library in LIBRARIES
+    }
+    return {"naive": naive, **parsing}
 
 
 def repeated(server: Running, rows: Rows, repeats: int) -> list[Run]:
@@ -189,13 +188,31 @@ def repeated(server: Running, rows: Rows, repeats: int) -> list[Run]:
     return [run_job(server, rows, rows.count) for _ in range(repeats)]
 
 
-def by_size(started: Callable[[], Any], rows: Rows, sizes: tuple[float, ...]) -> list[Run]:
-    """A job of each size, each on processes that were just started."""
+def by_size(
+    started: Callable[[], Any], rows: Rows, sizes: tuple[float, ...], disk: Path | None = None
+) -> list[Run]:
+    """A job of each size, each on processes that were just started.
+
+    Args:
+        disk: a folder into which each upload is also merely written, to tell what the disk alone takes.
+    """
     runs = []
     for size in sizes:
+        count = round(size * rows.count)
+        alone = _written(rows.blocks(count), disk) if disk else 0.0
         with started() as server:
-            runs.append(run_job(server, rows, round(size * rows.count)))
+            runs.append(replace(run_job(server, rows, count), disk=alone))
     return runs
+
+
+def _written(blocks: Iterator[bytes], folder: Path) -> float:
+    """Seconds until these bytes are on the disk."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        started = time.perf_counter()
+        file.writelines(blocks)
+        file.flush()
+        os.fsync(file.fileno())
+        return time.perf_counter() - started
 
 
 def on_deployment(
@@ -276,7 +293,7 @@ def _publish(url: str, model: Path) -> None:
 def _watched(argv: list[str], rows: int) -> Run:
     """A script of this folder that prints its seconds, and the most memory it held."""
     command = [sys.executable, str(HERE / argv[0]), *argv[1:]]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_quiet())
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=quiet())
     peak = 0.0
     while child.poll() is None:
         try:
@@ -286,8 +303,6 @@ def _watched(argv: list[str], rows: int) -> Run:
         time.sleep(0.01)
     printed, errors = child.communicate()
     if child.returncode:
-        if "ModuleNotFoundError" in errors:
-            raise ModuleNotFoundError(argv[1])
         raise RuntimeError(f"{argv[0]} failed:\n{errors[-2000:]}")
     seconds = json.loads(printed.splitlines()[-1])
     return Run(rows, sum(seconds.values()), peak_mb=peak)
@@ -316,12 +331,12 @@ def _seconds(timestamp: str) -> float:
 
 
 def _stored(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What an earlier run of other parts has found with as many rows."""
+    """What an earlier run of other parts has found with as many rows on such a machine."""
     path = arguments.out / "jobs.json"
     if set(arguments.only) == set(PARTS) or arguments.no_save or not path.exists():
         return {}
     found: dict[str, Any] = json.loads(path.read_text())
-    if found.get("rows") != arguments.rows:
+    if found.get("rows") != arguments.rows or not found.get("machine", "").startswith(cpu()):
         return {}
     return {
         name: [Run(**run) for run in value] if isinstance(value, list) else value

@@ -43,6 +43,7 @@ class Run:
 
     Attributes:
         peak_mb: most memory of the process that parses and scores; of several, of the largest.
+        disk: what merely writing the upload's bytes takes, where that was measured.
     """
 
     rows: int
@@ -51,6 +52,7 @@ class Run:
     scoring: float = 0.0
     download: float = 0.0
     peak_mb: float = 0.0
+    disk: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -101,12 +103,13 @@ def show(found: Mapping[str, Any], console: Console) -> None:
                 f"| {label} | {run.rate:,.0f} | {' | '.join(against)} | {run.peak_mb:,.0f} |", highlight=False
             )
     table = Table(title="Jobs, seconds")
-    for column in ("", "rows", "in all", "upload", "scoring", "download", "rows/s", "peak MB"):
+    for column in ("", "rows", "in all", "upload", "scoring", "download", "rows/s", "peak MB", "disk"):
         table.add_column(column, justify="right" if column else "left")
     for name in ("embedded", "distributed", "scaling", "memory", "workers_1", "workers_2"):
         for run in found.get(name, []):
             steps = [f"{seconds:.2f}" for seconds in (run.seconds, run.upload, run.scoring, run.download)]
-            table.add_row(name, f"{run.rows:,}", *steps, f"{run.rate:,.0f}", f"{run.peak_mb:,.0f}")
+            disk = f"{run.disk:.2f}" if run.disk else ""
+            table.add_row(name, f"{run.rows:,}", *steps, f"{run.rate:,.0f}", f"{run.peak_mb:,.0f}", disk)
     console.print(table)
     if "scaling" in found:
         a, b, residual = fit(found["scaling"])
@@ -203,6 +206,14 @@ def plot(found: Mapping[str, Any], path: Path) -> None:
             "o",
             color=ORANGE,
         )
+        if any(run.disk for run in found["scaling"]):
+            times.plot(
+                [run.rows for run in found["scaling"]],
+                [run.disk for run in found["scaling"]],
+                ":",
+                color=GREY,
+                label="writing the file, nothing else",
+            )
         times.legend()
         times.set(xscale="log", yscale="log")
     times.set(xlabel="rows", ylabel="seconds, upload to results", title="Time")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from serve import HERE, _free_port, _quiet, _wait
+from processes import HERE, free_port, quiet, wait_for
 
 READY = re.compile(r"TensorTrigger .* ready")
 
@@ -36,10 +36,10 @@ class Running:
 @contextlib.contextmanager
 def embedded(data: Path, **settings: object) -> Iterator[Running]:
     """``tt serve`` on a data folder; settings as ``workers=1``."""
-    port = _free_port()
+    port = free_port()
     with _process(["serve", "--port", str(port), "--data-dir", str(data)], _told(settings)) as pid:
         url = f"http://127.0.0.1:{port}"
-        _wait(lambda: httpx.get(f"{url}/health_check"), 60)
+        wait_for(lambda: httpx.get(f"{url}/health_check"), 60)
         yield Running(url, [pid])
 
 
@@ -53,12 +53,12 @@ class Deployment:
     @contextlib.contextmanager
     def running(self, workers: int, forge: bool = False) -> Iterator[Running]:
         """An api and so many workers of one thread each; the api lets callers in without keys."""
-        port = _free_port()
+        port = free_port()
         with contextlib.ExitStack() as stack:
             own = {**self.environment, **_told({"data_dir": self.folder / "api"})}
             stack.enter_context(_process(["api", "--port", str(port)], own))
             found = Running(f"http://127.0.0.1:{port}")
-            _wait(lambda: httpx.get(f"{found.url}/health_check"), 60)
+            wait_for(lambda: httpx.get(f"{found.url}/health_check"), 60)
             if forge:
                 own = {**self.environment, **_told({"data_dir": self.folder / "forge"})}
                 stack.enter_context(_process(["forge"], own))
@@ -91,7 +91,7 @@ def deployment() -> Iterator[Deployment]:
         with tempfile.TemporaryDirectory(prefix="tt-bench-") as folder:
             told = _told({"data_dir": Path(folder) / "migrate"})
             argv = [sys.executable, "-m", "tensortrigger_backend", "migrate"]
-            subprocess.run(argv, env={**_quiet(), **own, **told}, check=True, capture_output=True)
+            subprocess.run(argv, env={**quiet(), **own, **told}, check=True, capture_output=True)
             yield Deployment(own, Path(folder))
     finally:
         _delete_queues(own["TENSORTRIGGER_BROKER_URL"], name)
@@ -128,7 +128,7 @@ def _process(command: Sequence[str], environment: Mapping[str, str]) -> Iterator
     argv = [sys.executable, "-m", "tensortrigger_backend", *command]
     with tempfile.TemporaryFile("w+") as log:
         child = subprocess.Popen(
-            argv, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **_quiet(), **environment}
+            argv, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **quiet(), **environment}
         )
         try:
             until = time.perf_counter() + 60

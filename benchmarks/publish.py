@@ -29,9 +29,10 @@ from pathlib import Path
 import httpx
 import numpy as np
 import psutil
+from processes import HERE, cpu, quiet
 from rich.console import Console
 from rich.table import Table
-from serve import HERE, _cpu, _quiet, build_model, our_server
+from serve import build_model, our_server
 from serve import publish as publish_for_requests
 from serve_while_training import asked
 
@@ -78,7 +79,7 @@ def main() -> int:
             sized = [in_pieces(client, pid, folder, megabytes) for megabytes in arguments.sizes]
             body = publish_for_requests(url, model, folder, expected)[1].read_bytes()
             p99 = beside_callers(client, url, body, model, arguments.rate)
-    machine = f"{_cpu()}, {os.cpu_count()} cores shared with the client; load average {load:.1f} before"
+    machine = f"{cpu()}, {os.cpu_count()} cores shared with the client; load average {load:.1f} before"
     return report(small, sized, p99, machine, arguments)
 
 
@@ -189,7 +190,7 @@ keras.utils.set_random_seed(1)
 layers = [keras.layers.Dense({width}, activation="tanh") for _ in range(2)]
 keras.Sequential([keras.Input(({width},)), *layers]).save("sized.keras")
 """
-    subprocess.run([sys.executable, "-c", script], cwd=folder, check=True, env=_quiet())
+    subprocess.run([sys.executable, "-c", script], cwd=folder, check=True, env=quiet())
     return folder / "sized.keras"
 
 

@@ -16,7 +16,6 @@ import os
 import platform
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+from processes import HERE, cpu, free_port, quiet, wait_for
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -42,7 +42,6 @@ MOST_SECONDS = 2.0
 CLIENTS = tuple(LEAST_RATIO)
 ROWS = (1, 64)
 WIDTH = 32
-HERE = Path(__file__).parent
 CONSOLE = Console()
 
 POST = """
@@ -108,29 +107,29 @@ model.save("model.keras")
 x = np.random.default_rng(1).normal(size=({max(ROWS)}, {WIDTH})).astype("float32")
 np.savez("expected.npz", x=x, y=model.predict(x, verbose=0))
 """
-    subprocess.run([sys.executable, "-c", script], cwd=folder, check=True, env=_quiet())
+    subprocess.run([sys.executable, "-c", script], cwd=folder, check=True, env=quiet())
     return folder / "model.keras", np.load(folder / "expected.npz")
 
 
 @contextlib.contextmanager
 def naive_app(model: Path) -> Iterator[str]:
     """The naive app, warm."""
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     argv = [sys.executable, str(HERE / "naive_app.py"), str(model), str(port)]
     with _child(argv):
-        _wait(lambda: httpx.get(f"{url}/docs"), 120)
+        wait_for(lambda: httpx.get(f"{url}/docs"), 120)
         yield url
 
 
 @contextlib.contextmanager
 def our_server(folder: Path) -> Iterator[tuple[str, int, float]]:
     """``tt serve`` on an empty data folder: its URL, process id, and seconds until it answered."""
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     started = time.perf_counter()
     with _child(_serve(folder, port)) as child:
-        _wait(lambda: httpx.get(f"{url}/health_check"), 60)
+        wait_for(lambda: httpx.get(f"{url}/health_check"), 60)
         yield url, child.pid, time.perf_counter() - started
 
 
@@ -138,10 +137,10 @@ def restart_seconds(folder: Path) -> float:
     """Median seconds from start to answer on a data folder that has a model, of five starts."""
     seconds = []
     for _ in range(5):
-        port = _free_port()
+        port = free_port()
         started = time.perf_counter()
         with _child(_serve(folder, port)):
-            _wait(lambda port=port: httpx.get(f"http://127.0.0.1:{port}/health_check"), 60)  # type: ignore[misc]
+            wait_for(lambda port=port: httpx.get(f"http://127.0.0.1:{port}/health_check"), 60)  # type: ignore[misc]
             seconds.append(time.perf_counter() - started)
     return statistics.median(seconds)
 
@@ -236,7 +235,7 @@ def report(
 ) -> None:
     """Print the table and store it as JSON and as a plot."""
     machine = (
-        f"{_cpu()}, {os.cpu_count()} cores shared by server and client, Python {platform.python_version()}"
+        f"{cpu()}, {os.cpu_count()} cores shared by server and client, Python {platform.python_version()}"
     )
     table = Table(title=f"Requests a second, median of {arguments.repeats}\n{machine}")
     for column in ("clients", "rows", "naive", "tt serve", "ratio", "naive p99 ms", "tt serve p99 ms"):
@@ -327,40 +326,12 @@ def _wrk(url: str, script: Path, clients: int, seconds: int) -> tuple[float, flo
 @contextlib.contextmanager
 def _child(argv: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     with tempfile.TemporaryFile() as log:
-        child = subprocess.Popen(argv, stdout=log, stderr=log, env=_quiet())
+        child = subprocess.Popen(argv, stdout=log, stderr=log, env=quiet())
         try:
             yield child
         finally:
             child.terminate()
             child.wait(30)
-
-
-def _wait(ask: Any, seconds: float) -> None:
-    until = time.perf_counter() + seconds
-    while True:
-        with contextlib.suppress(httpx.TransportError):
-            if ask().status_code == 200:
-                return
-        if time.perf_counter() > until:
-            raise TimeoutError("the server did not come up")
-        time.sleep(0.02)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
-def _quiet() -> dict[str, str]:
-    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-
-
-def _cpu() -> str:
-    with contextlib.suppress(OSError):
-        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-        if found:
-            return found[1]
-    return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

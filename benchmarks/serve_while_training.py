@@ -26,9 +26,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
+from processes import HERE, cpu
 from rich.console import Console
 from rich.table import Table
-from serve import HERE, WIDTH, _cpu, build_model, our_server, publish
+from serve import WIDTH, build_model, our_server, publish
 
 MOST_RATIO = 3.0
 """p99 of a phase against the steady one: more is a failure of this run."""
@@ -176,7 +177,7 @@ def report(found: dict[str, list[list[float]]], load: list[Any], arguments: argp
         for phase, rounds in found.items()
     }
     told = f"load average {load[0][0]:.1f} before, {load[1][0]:.1f} after"
-    machine = f"{_cpu()}, {os.cpu_count()} cores shared with the client; {told}"
+    machine = f"{cpu()}, {os.cpu_count()} cores shared with the client; {told}"
     table = Table(title=f"{arguments.rate} requests a second, {WIDTH} numbers each\n{machine}")
     for column in ("phase", "requests", "p50 ms", "p99 ms", "max ms", "p99 to steady"):
         table.add_column(column, justify="left" if column == "phase" else "right")
