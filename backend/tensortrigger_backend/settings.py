@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     lease: float = Field(default=15.0, gt=0)
     """How long a claim on a partition holds without being renewed."""
     slice_rows: int = Field(default=50_000, ge=1)
-    slice_bytes: int = Field(default=8 * MIB, ge=1)
+    slice_bytes: int = Field(default=16 * MIB, ge=1)
 
     retention_days: float = Field(default=30.0, gt=0)
     """Jobs that ended so long ago are deleted, with their uploads and results."""

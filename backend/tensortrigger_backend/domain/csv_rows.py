@@ -16,8 +16,9 @@ MAX_RECORD = 1 << 20
 """Bytes of one record; a longer one is nearly always a quotation mark that was never closed."""
 BOM = b"\xef\xbb\xbf"
 
-_PIECE = 1 << 16
-"""Bytes that are looked at at a time: what so little takes the allocator gives again and again, without new pages."""
+_PIECE = 1 << 18
+"""Bytes that are looked at at a time: what so little takes stays in the processor's cache and needs no new pages, and
+the thread that receives the next bytes is interrupted less often than by smaller pieces."""
 
 
 class CsvSplitter:
@@ -35,7 +36,7 @@ class CsvSplitter:
         self,
         required: Sequence[str],
         slice_rows: int = 50_000,
-        slice_bytes: int = 8 << 20,
+        slice_bytes: int = 16 << 20,
         delimiter: str = ",",
         keep: Sequence[str] = (),
     ) -> None:
