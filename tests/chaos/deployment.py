@@ -22,6 +22,7 @@ from chaos.checker import Upload, check
 from psycopg.rows import namedtuple_row
 
 READY = re.compile(r"^TensorTrigger .*ready.*$", re.MULTILINE)
+IN_WORK = re.compile(r"^tensortrigger_partitions_in_work (\S+)$", re.MULTILINE)
 START = 180.0
 LEASE = 2.0
 SLICE_ROWS = 300
@@ -66,6 +67,11 @@ class Process:
     def name(self) -> str:
         """What it calls itself in the database."""
         return self.ready.split()[2] if self.ready else ""
+
+    @property
+    def url(self) -> str:
+        """Of an ``api``, or of what a worker tells of itself."""
+        return self.ready.split()[-1]
 
     def wait_ready(self) -> Process:
         until = time.monotonic() + START
@@ -141,7 +147,7 @@ class Deployment:
 
     def start_worker(self, **environ: str) -> Process:
         """One more worker; it is ready later."""
-        worker = self.start("worker", **environ)
+        worker = self.start("worker", "--metrics-port", "0", **environ)
         self.workers.append(worker)
         return worker
 
@@ -160,7 +166,7 @@ class Deployment:
     @property
     def url(self) -> str:
         assert self.api is not None
-        return self.api.ready.split()[-1]
+        return self.api.url
 
     def ask(self, method: str, path: str, patience: float = 60.0, **options: Any) -> httpx.Response:
         """An answer that is none of 503; any other 5xx fails the test, whenever it comes."""
@@ -247,13 +253,10 @@ class Deployment:
         """Partitions of the job that were committed."""
         return sum(row.state == "done" for row in self.partitions(job_id))
 
-    def at_work(self, job_id: str) -> bool:
-        """Whether a worker still believes that it works on this job: the last thing it said of it was its claim."""
-        ((clock,),) = self.query("SELECT extract(epoch FROM clock_timestamp())")
-        return any(
-            row.state == "claimed" and (row.lease_until or 0) > float(clock)
-            for row in self.partitions(job_id)
-        )
+    def in_work(self) -> int:
+        """Partitions that the workers have in hand, as they themselves say."""
+        told = (self.client.get(f"{worker.url}/metrics").text for worker in self.workers)
+        return sum(int(float(found.group(1))) for text in told if (found := IN_WORK.search(text)))
 
     def losers(self) -> set[str]:
         """Workers of whom a job's log tells that another one goes on for them."""
