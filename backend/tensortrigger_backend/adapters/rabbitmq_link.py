@@ -97,7 +97,11 @@ class RabbitLink:
         pause = FIRST_PAUSE
         while not self._closing.is_set():
             self._settled = False
-            self._connect()
+            try:
+                self._connect()
+            except Exception:
+                # Such as no file descriptor left: without this thread no broker would ever be found again.
+                log.exception("broker.link_failed", queue=self._name)
             pause = FIRST_PAUSE if self._settled else min(2 * pause, LONGEST_PAUSE)
             # Not all processes of a deployment at the same moment.
             self._closing.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311

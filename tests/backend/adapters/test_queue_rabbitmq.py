@@ -36,6 +36,27 @@ time.sleep(60)
 """
 
 
+SHORT_OF_FILES = """
+import resource, sys
+from tensortrigger_backend.adapters.queue_rabbitmq import RabbitQueue
+from tensortrigger_backend.domain.jobs import WakeUp
+from tensortrigger_backend.telemetry import configure_logging
+configure_logging("info", "json")
+queue = RabbitQueue(sys.argv[1], "score", sys.argv[2])
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+def step(name):
+    print(name, flush=True)
+    sys.stdin.readline()
+queue.publish(WakeUp("j", 1))
+step("connected")
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+step("short")
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+queue.publish(WakeUp("j", 2))
+step("sent")
+"""
+
+
 class Wire:
     """A port that leads to the broker, until it is cut."""
 
@@ -243,6 +264,35 @@ def test_a_broker_that_is_not_there_yet_is_waited_for(broker: Broker, wire: Wire
         delivery = waiting.result()
     assert delivery is not None
     assert delivery.wake_up == ONE
+
+
+def test_a_process_that_has_no_file_descriptor_left_connects_again_when_it_has(
+    broker: Broker, wire: Wire
+) -> None:
+    user, _, rest = broker.url.rpartition("@")
+    url = f"{user}@127.0.0.1:{wire.port}/{rest.partition('/')[2]}"
+    with subprocess.Popen(
+        [sys.executable, "-c", SHORT_OF_FILES, url, broker.prefix],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            assert child.stdout.readline() == "connected\n"
+            child.stdin.write("\n")
+            assert child.stdout.readline() == "short\n"
+            wire.cut()
+            time.sleep(1.0)
+            wire.mend()
+            child.stdin.write("\n")
+            assert child.stdout.readline() == "sent\n"
+        finally:
+            child.kill()
+    other = broker.queue()
+    assert {received(other).wake_up for _ in range(2)} == {ONE, TWO}
 
 
 def test_a_deleted_queue_is_made_again_by_whoever_publishes(broker: Broker) -> None:
