@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Sequence
@@ -97,6 +98,32 @@ def weigh(array: Any) -> int:
             return len(array) * 16
         return int(pc.sum(lengths.take(pc.drop_null(array.indices))).as_py() or 0)
     return int(array.nbytes)
+
+
+def writable(pieces: Sequence[Any]) -> Any:
+    """One column of these arrays, of a type that Parquet has."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    whole = [chunk for piece in pieces for chunk in getattr(piece, "chunks", [piece])]
+    if any(types.is_dictionary(chunk.type) and chunk.dictionary.null_count for chunk in whole):
+        # Of categories that are null themselves Parquet has none.
+        whole = [chunk.cast(chunk.type.value_type) for chunk in whole]
+    return pa.chunked_array(whole, None if whole else pieces[0].type)
+
+
+def check_writable(name: str, column: Any) -> None:
+    """Raises InvalidInput where Parquet has no place for these values, such as a time of another age."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        pq.write_table(pa.table({name: column}), io.BytesIO())
+    except MemoryError:
+        raise
+    except pa.ArrowException as error:
+        message = f"Column {name!r}, which is to be kept, cannot be written: {str(error)[:200]}"
+        raise InvalidInput(f"{message.removesuffix('.')}.") from None
 
 
 def too_heavy() -> InvalidInput:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tensortrigger_backend.adapters.arrow_numbers import from_numbers, to_numbers
-from tensortrigger_backend.adapters.kept_columns import ArrowColumn
+from tensortrigger_backend.adapters.kept_columns import ArrowColumn, check_writable, writable
 from tensortrigger_backend.adapters.results_parquet import parquet_file
 from tensortrigger_backend.domain.jobs import Reject
 from tensortrigger_backend.ports.parts import Columns, ScoredRows
@@ -35,8 +35,7 @@ class ParquetParts:
 
         columns, fields = [from_numbers(rows)], [pa.field("row", pa.int64())]
         for name, pieces in (kept or {}).items():
-            whole = [chunk for piece in pieces for chunk in getattr(piece, "chunks", [piece])]
-            columns.append(pa.chunked_array(whole, None if whole else pieces[0].type))
+            columns.append(writable(pieces))
             fields.append(pa.field(f"kept.{name}", columns[-1].type))
         for name, values in outputs.items():
             # Not -1: of a partition in which every row was rejected numpy could not tell the width.
@@ -46,12 +45,14 @@ class ParquetParts:
             shape = json.dumps(list(values.shape[1:])).encode()
             fields.append(pa.field(f"output.{name}", column.type, metadata={_SHAPE: shape}))
         sink = io.BytesIO()
-        pq.write_table(
-            pa.Table.from_arrays(columns, schema=pa.schema(fields)),
-            sink,
-            compression="zstd",
-            use_dictionary=[f"kept.{name}" for name in kept or ()] or False,
-        )
+        table = pa.Table.from_arrays(columns, schema=pa.schema(fields))
+        names = [f"kept.{name}" for name in kept or ()]
+        try:
+            pq.write_table(table, sink, compression="zstd", use_dictionary=names or False)
+        except pa.ArrowException:
+            for name in kept or ():
+                check_writable(name, table.column(f"kept.{name}"))
+            raise
         return sink.getvalue()
 
     def decode(self, data: bytes) -> ScoredRows:

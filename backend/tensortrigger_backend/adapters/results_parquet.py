@@ -16,6 +16,8 @@ GROUP_ROWS = 250_000
 """Rows that are gathered into one row group, or ..."""
 GROUP_BYTES = 32 << 20
 """... so many bytes."""
+EXACT = 1 << 53
+"""Up to here a 64-bit float has every whole number."""
 
 
 def parquet_file(
@@ -121,13 +123,32 @@ def _common_schema(names: Sequence[str], tables: Iterable[Columns]) -> Any:
     import pyarrow as pa
 
     common: list[Any] = [pa.null()] * len(names)
+    large: set[str] = set()
     seen = False
     for columns in tables:
         seen = True
-        common = [_wider(kind, _array(columns[name]).type) for kind, name in zip(common, names, strict=True)]
-    return (
-        pa.schema([pa.field(name, kind) for name, kind in zip(names, common, strict=True)]) if seen else None
-    )
+        arrays = [_array(columns[name]) for name in names]
+        large.update(name for name, array in zip(names, arrays, strict=True) if not _is_exact(array))
+        common = [_wider(kind, array.type) for kind, array in zip(common, arrays, strict=True)]
+    if not seen:
+        return None
+    # A float would not be the number that was kept.
+    common = [
+        pa.string() if kind == pa.float64() and name in large else kind
+        for name, kind in zip(names, common, strict=True)
+    ]
+    return pa.schema([pa.field(name, kind) for name, kind in zip(names, common, strict=True)])
+
+
+def _is_exact(array: Any) -> bool:
+    """Whether every value would be the same number as a 64-bit float."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if array.type != pa.int64():
+        return True
+    ends = pc.min_max(array).as_py()
+    return ends["min"] is None or max(-ends["min"], ends["max"]) <= EXACT
 
 
 def _wider(one: Any, other: Any) -> Any:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import json
 import subprocess
 import sys
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from tensortrigger_backend.adapters.kept_columns import ArrowColumn, json_column
 from tensortrigger_backend.adapters.parts_parquet import ParquetParts
 from tensortrigger_backend.domain.jobs import Reject
-from tensortrigger_backend.ports.parts import PartFormat
+from tensortrigger_backend.ports.parts import Columns, PartFormat
 
 
 @pytest.fixture(params=["parquet"])
@@ -74,6 +79,36 @@ REJECTS = st.builds(
 @given(st.lists(REJECTS, max_size=5))
 def test_rejects_come_back(rejects: list[Reject]) -> None:
     assert ParquetParts().decode_rejects(ParquetParts().encode_rejects(rejects)) == rejects
+
+
+def merged(parts: PartFormat, *partitions: list[Any]) -> Any:
+    """The kept column of a file made of these partitions, each with these JSON values."""
+    tables: list[Columns] = [
+        {"k": ArrowColumn(json_column([None if value is None else json.dumps(value) for value in values]))}
+        for values in partitions
+    ]
+    return pq.read_table(io.BytesIO(b"".join(parts.file(["k"], lambda: iter(tables), True)))).column("k")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_whole_numbers_that_no_float_has_become_text_beside_floats(parts: PartFormat, turned: bool) -> None:
+    partitions: list[list[Any]] = [[2**53 + 1, None], [7], [1.5]]
+    texts = [["9007199254740993", None], ["7"], ["1.5"]]
+    if turned:
+        partitions, texts = partitions[::-1], texts[::-1]
+    column = merged(parts, *partitions)
+    assert column.type == pa.string()
+    assert column.to_pylist() == [text for some in texts for text in some]
+
+
+def test_whole_numbers_beside_floats_become_floats_where_they_stay_the_same_number(parts: PartFormat) -> None:
+    column = merged(parts, [2**53, -(2**53)], [None], [1.5])
+    assert column.type == pa.float64()
+    assert column.to_pylist() == [2.0**53, -(2.0**53), None, 1.5]
+
+
+def test_whole_numbers_alone_stay_whole_however_large(parts: PartFormat) -> None:
+    assert merged(parts, [-(2**63)], [2**63 - 1]).to_pylist() == [-(2**63), 2**63 - 1]
 
 
 def test_numbers_become_parts_and_results_without_pandas() -> None:

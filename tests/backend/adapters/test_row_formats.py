@@ -260,6 +260,8 @@ def test_lines_that_are_no_objects_are_rejected_by_row_and_line() -> None:
         (pa.array([1, None], pa.time64("ns")), ["00:00:00.000000001", None]),
         (pa.array([7, None]).dictionary_encode(), [7, None]),
         (pa.array(["x", None]).dictionary_encode(), ["x", None]),
+        (pa.DictionaryArray.from_arrays([0, 1], pa.array(["x", None])), ["x", None]),
+        (pa.DictionaryArray.from_arrays([1, 0], pa.array([None, 7])), [7, None]),
     ],
     ids=lambda value: str(getattr(value, "type", "")),
 )
@@ -280,6 +282,14 @@ def test_a_field_may_have_any_name_in_json(name: str) -> None:
     wanted = Wanted(VectorSchema((Field(name), Field("b"))))
     values, rejects, _ = read(RowFormat.NDJSON, data, wanted=wanted)
     assert (values, rejects) == ({at: [float(at), 2.0] for at in range(3)}, {})
+
+
+@pytest.mark.parametrize("coded", [False, True])
+def test_times_that_parquet_has_no_place_for_are_refused_by_column(coded: bool) -> None:
+    times = pa.array([0, 1 << 60], pa.timestamp("s"))
+    kept = {"id": [pa.array([1, 2])], "when": [times.dictionary_encode() if coded else times]}
+    with pytest.raises(InvalidInput, match="Column 'when', which is to be kept, cannot be written"):
+        ParquetParts().encode(np.arange(2), {"y": np.zeros((2, 1), np.float32)}, kept)
 
 
 def test_members_of_any_type_are_kept_as_they_are() -> None:
