@@ -137,6 +137,10 @@ export interface Job {
     rows_rejected: number;
     rows_per_second: number | null;
     seconds_left: number | null;
+    partitions_done?: number;
+    partitions_total?: number;
+    /** How often a worker took up a partition. */
+    attempts?: number;
     epochs_done?: number;
     epochs_total?: number;
   };

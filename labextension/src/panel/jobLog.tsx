@@ -52,7 +52,7 @@ export function JobLog(props: { job: Job }): JSX.Element {
   }, [open, job_id, last_updated, state]);
   return (
     <details
-      className="tt-Log"
+      className="tt-Fold"
       onToggle={event => setOpen((event.currentTarget as HTMLDetailsElement).open)}
     >
       <summary>{trans.__('What happened')}</summary>

@@ -1,5 +1,6 @@
 /** One job in full: its facts, and what can be done with it. */
 
+import { Dialog, showDialog } from '@jupyterlab/apputils';
 import * as React from 'react';
 
 import { Job } from '../shapes';
@@ -8,6 +9,7 @@ import { useAction, useChanged, usePanel } from './context';
 import { downloadResults } from './download';
 import { JobLog } from './jobLog';
 import { Bar, Button, Facts, Notice } from './parts';
+import { Partitions } from './partitions';
 import { active, modelOf, pace, share } from './progress';
 import { Rejects } from './rejects';
 
@@ -101,7 +103,8 @@ export function JobPage(props: { jobId: string; known: Job | null }): JSX.Elemen
         <div className={health.usable ? '' : 'tt-mod-stale'}>
           <Whole job={job} run={run} />
           {job.kind !== 'train' && job.progress.rows_rejected > 0 && <Rejects job={job} />}
-          <JobLog key={job.job_id} job={job} />
+          {job.kind !== 'train' && <Partitions job={job} />}
+          <JobLog job={job} />
         </div>
       )}
     </div>
@@ -150,7 +153,48 @@ function Whole(props: { job: Job; run: Run }): JSX.Element {
         {actions.map(action => (
           <Button key={action.label} {...action} />
         ))}
+        {!active(job) && <DeleteJob job={job} run={props.run} />}
       </div>
     </>
+  );
+}
+
+/** Offered on the page only: in the list, one row beside the other, the wrong job is soon hit. */
+function DeleteJob(props: { job: Job; run: Run }): JSX.Element {
+  const { activity, backend, health, history, state, trans } = usePanel();
+  const { job, run } = props;
+  const name = modelOf(job);
+  const remove = async () => {
+    const answer = await showDialog({
+      title: trans.__('Delete the job on %1?', name),
+      body:
+        job.kind === 'train'
+          ? trans.__('The version that it made stays, and so do its curves.')
+          : trans.__(
+              'Its upload, results and log are removed from the backend for good. Files that were written stay.'
+            ),
+      buttons: [
+        Dialog.cancelButton({ label: trans.__('Keep it') }),
+        Dialog.warnButton({ label: trans.__('Delete the job') })
+      ],
+      defaultButton: 0
+    });
+    if (answer.button.accept) {
+      await run(async () => {
+        await backend.ask('DELETE', `jobs/${encodeURIComponent(job.job_id)}`);
+        state.showJob(null);
+        history.jobs.forget(job.job_id);
+        await activity.refresh();
+      });
+    }
+  };
+  return (
+    <Button
+      label={trans.__('Delete…')}
+      full={trans.__('Delete the job on %1', name)}
+      kind="danger"
+      reason={health.usable ? undefined : health.trouble}
+      onClick={() => void remove()}
+    />
   );
 }
