@@ -23,7 +23,7 @@ TO_BACKEND = ("Accept", "Content-Type", "Idempotency-Key", "If-Match", "If-None-
 TO_BROWSER = ("Allow", "Content-Disposition", "ETag", "Last-Modified", "Link", "Retry-After", VERSION_HEADER)
 JUPYTERS_OWN = ("token", "_xsrf", "no_track_activity")
 """Query arguments that are meant for Jupyter."""
-WITH_BODY = ("POST", "PUT", "PATCH")
+WITH_BODY = ("POST", "PUT")
 WAITING_BLOCKS = 4
 
 
@@ -80,12 +80,6 @@ class ProxyHandler(TensorTriggerHandler):
     @authorized
     async def put(self, _path: str) -> None:
         """Point an alias."""
-        await self._pass_on()
-
-    @web.authenticated
-    @authorized
-    async def patch(self, _path: str) -> None:
-        """Train, describe anew."""
         await self._pass_on()
 
     @web.authenticated

@@ -128,17 +128,15 @@ def test_pictures(lab: Lab, jupyter: Jupyter, notebook: str) -> None:
     keep(lab, "csv-dialog.png")
     lab.page.locator(".jp-Dialog").get_by_role("button", name="Start").click()
     lab.page.get_by_text("clinic.scored.csv is written").wait_for()
-    jupyter.backend(
-        "PATCH",
-        "tensor/train",
-        {
-            "model": "tumours",
-            "epochs": 10_000,
-            "input_vectors": [list(row.values())] * 64,
-            "output_vectors": [[1]] * 64,
-            "name": "nightly",
-        },
-    )
+    order = {
+        "model": "tumours",
+        "epochs": 10_000,
+        "input_vectors": [list(row.values())] * 64,
+        "output_vectors": [[1]] * 64,
+        "name": "nightly",
+    }
+    with jupyter.kernel_client(notebook) as backend:
+        backend.patch("/tensor/train", json=order).raise_for_status()
     lab.panel.get_by_text("running").first.wait_for()
     lab.page.wait_for_timeout(3000)
     keep(lab, "panel-jobs.png")

@@ -43,7 +43,7 @@ def test_a_busy_kernel_lists_its_models_at_once_and_publishes_when_it_is_idle(
 
     (jupyter.files / "go-on").touch()
     lab.wait_until_published("patient version 1")
-    assert jupyter.backend("GET", "models/by-name/patient")["model"]["state"] == "ready"
+    assert jupyter.backend("GET", "models?name=patient")["models"][0]["state"] == "ready"
 
 
 def test_a_model_in_training_is_published_at_its_next_epoch_end_before_fit_is_over(
@@ -74,7 +74,7 @@ def test_a_model_in_training_is_published_at_its_next_epoch_end_before_fit_is_ov
     # It was there, and was compared, while the same cell still trained.
     assert lab.cell_runs()
     assert "as in the notebook; largest deviation" in lab.dialog.inner_text()
-    assert jupyter.backend("GET", "models/by-name/half-way")["model"]["state"] == "ready"
+    assert jupyter.backend("GET", "models?name=half-way")["models"][0]["state"] == "ready"
     lab.button("Close").click()
     (jupyter.files / "stop-training").touch()
     lab.wait_for_cells()

@@ -56,7 +56,7 @@ def test_a_model_is_published_with_the_keyboard_alone(lab: Lab, jupyter: Jupyter
     tab_to(lab, "Open in panel")
     keyboard.press("Enter")
     lab.panel.get_by_role("heading", name="by-keyboard/1").wait_for()
-    schema = jupyter.backend("GET", "models/by-name/by-keyboard")["model"]["model_schema"]["input_schema"]
+    schema = jupyter.backend("GET", "models?name=by-keyboard")["models"][0]["model_schema"]["input_schema"]
     assert list(schema) == ["area", "chambers"]
 
 

@@ -82,18 +82,16 @@ def test_a_training_in_the_backend_is_watched_in_the_same_way(
 ) -> None:
     lab.open().open_panel("training")
     rows = [[50.0 + row, 1.0 + row % 7] for row in range(64)]
-    begun = jupyter.backend(
-        "PATCH",
-        "tensor/train",
-        {
-            "model": "houses",
-            "epochs": 100_000,  # it is stopped long before
-            "batch_size": 4,
-            "input_vectors": rows,
-            "output_vectors": [[3 * area + 20 * rooms] for area, rooms in rows],
-            "name": "in the backend",
-        },
-    )
+    order = {
+        "model": "houses",
+        "epochs": 100_000,  # it is stopped long before
+        "batch_size": 4,
+        "input_vectors": rows,
+        "output_vectors": [[3 * area + 20 * rooms] for area, rooms in rows],
+        "name": "in the backend",
+    }
+    with jupyter.kernel_client(houses) as kernel:
+        begun = kernel.patch("/tensor/train", json=order).raise_for_status().json()
     lab.panel.get_by_role("checkbox", name=re.compile("^in the backend, running")).check()
 
     def runs() -> bool:

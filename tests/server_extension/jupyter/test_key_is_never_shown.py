@@ -16,13 +16,13 @@ def routes() -> list[tuple[str, str, dict | None]]:
     file = {"path": "x.csv", "model": "adder"}
     return [
         ("GET", "status", None),
-        ("GET", "backend/health", None),
+        ("GET", "backend/jobs", None),
         ("GET", "backend/models", None),
         ("GET", "backend/models/ab12/receipt", None),
         ("DELETE", "backend/models/ab12", None),
         ("PUT", "backend/models/by-name/churn/aliases/live", {}),
         ("POST", "backend/tensor/run", {"model": "churn"}),
-        ("PATCH", "backend/tensor/train", {}),
+        ("DELETE", "backend/jobs/ab12", None),
         ("GET", "backend/runs/ab12/metrics", None),
         ("GET", "backend/not/listed", None),
         ("POST", "tickets", {"model": "churn"}),

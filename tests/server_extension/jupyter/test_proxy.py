@@ -67,7 +67,7 @@ def test_a_body_without_a_length_is_streamed_too(with_backend, backend, call):
             await write(b"x" * 10_000)
             await asyncio.sleep(0)
 
-    call("PATCH", "backend/tensor/train", body_producer=produce, body=None)
+    call("POST", "backend/tensor/run", body_producer=produce, body=None)
     assert backend.seen[-1].body == b"x" * 500_000
 
 
@@ -142,8 +142,8 @@ def test_a_location_leads_back_through_this_server(with_backend, backend, call, 
         route.set_header("Location", own.replace("URL", backend.url))
         route.finish({"job_id": "ab12"})
 
-    backend.replies["PATCH", "/tensor/train"] = created
-    answer = call("PATCH", "backend/tensor/train", {"model": "churn"})
+    backend.replies["POST", "/tensor/run"] = created
+    answer = call("POST", "backend/tensor/run", {"model": "churn"})
     assert answer.code == 201
     assert answer.headers["Location"] == f"{jp_base_url}tensortrigger-lab/api/backend/jobs/ab12"
 
@@ -154,8 +154,8 @@ def test_a_location_that_leads_elsewhere_is_dropped(with_backend, backend, call,
         route.set_status(201)
         route.set_header("Location", foreign)
 
-    backend.replies["PATCH", "/tensor/train"] = created
-    assert "Location" not in call("PATCH", "backend/tensor/train", {}).headers
+    backend.replies["POST", "/tensor/run"] = created
+    assert "Location" not in call("POST", "backend/tensor/run", {}).headers
 
 
 def test_the_backends_own_errors_and_empty_answers_pass_unchanged(with_backend, backend, call):

@@ -105,7 +105,7 @@ def test_the_first_question_waits_for_an_embedded_backend_that_is_still_starting
 ):
     jp_server_config["TensorTriggerApp"]["backend_command"] = [*stand_in, "--slow-start", "0.7"]
     request.getfixturevalue("extension")
-    answer = call("GET", "backend/health")
+    answer = call("GET", "backend/models")
     assert (answer.code, json.loads(answer.body)["message"]) == (200, "Service running")
 
 
