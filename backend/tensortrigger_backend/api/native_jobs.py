@@ -12,6 +12,7 @@ from starlette.responses import Response
 from tensortrigger_backend.api.answers import PageLimit, timestamp
 from tensortrigger_backend.api.auth import Caller, CoreOf
 from tensortrigger_backend.api.feed_ahead import feed_ahead
+from tensortrigger_backend.api.in_thread import in_thread
 from tensortrigger_backend.api.job_orders import (
     JobOrder,
     is_json,
@@ -184,8 +185,8 @@ async def _stream_in(
     request: Request, core: Core, intake: Intake, key: Idempotency | None, priority: int
 ) -> tuple[Job, bool]:
     await feed_ahead(stream(request, request.app.state.settings.max_upload), intake.feed)
-    await asyncio.to_thread(intake.finish)
-    return await asyncio.to_thread(core.scoring.submit, intake, key, priority)
+    await in_thread(intake.finish)
+    return await in_thread(core.scoring.submit, intake, key, priority)
 
 
 def _fetch(core: Core, caller: Principal, order: JobOrder, key: Idempotency | None) -> tuple[Job, bool]:

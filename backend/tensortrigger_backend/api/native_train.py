@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from tensortrigger_backend.api.auth import Caller, CoreOf
 from tensortrigger_backend.api.feed_ahead import feed_ahead
+from tensortrigger_backend.api.in_thread import in_thread
 from tensortrigger_backend.api.job_orders import (
     columns_of,
     compression_of,
@@ -156,7 +157,7 @@ async def train_on_file(
     intake = await asyncio.to_thread(core.training_files.intake, caller, model_id, model, chosen, options)
     try:
         await feed_ahead(stream(request, request.app.state.settings.max_upload), intake.feed)
-        return created(*await asyncio.to_thread(core.training_files.submit, intake, key))
+        return created(*await in_thread(core.training_files.submit, intake, key))
     finally:
         await asyncio.to_thread(intake.close)
 

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from tensortrigger_backend.api.auth import Caller, CoreOf
+from tensortrigger_backend.api.in_thread import in_thread
 from tensortrigger_backend.api.reading import idempotency, json_object, known_members
 from tensortrigger_backend.api.shapes import PROBLEMS, MessageAnswer, NewUpload, UploadAnswer, takes
 from tensortrigger_backend.domain.errors import PayloadTooLarge
@@ -69,9 +70,9 @@ async def put_upload(
         try:
             await _take(request, intake)
         except (ClientDisconnect, PayloadTooLarge):
-            await asyncio.to_thread(intake.keep)
+            await in_thread(intake.keep)
             raise
-        return _answer(await asyncio.to_thread(intake.keep))
+        return _answer(await in_thread(intake.keep))
     finally:
         await asyncio.to_thread(intake.abort)
 
@@ -97,10 +98,10 @@ async def _take(request: Request, intake: Intake) -> None:
             block += chunk
             if len(block) >= STEP:
                 taken, block = bytes(block), bytearray()
-                await asyncio.to_thread(intake.feed, taken)
+                await in_thread(intake.feed, taken)
     finally:
         if block:
-            await asyncio.to_thread(intake.feed, bytes(block))
+            await in_thread(intake.feed, bytes(block))
 
 
 def _answer(upload: Upload, status: int = 200, headers: dict[str, str] | None = None) -> Response:

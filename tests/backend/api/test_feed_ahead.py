@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tensortrigger_backend.api.feed_ahead import STEP, feed_ahead
+from tensortrigger_backend.api.in_thread import in_thread
 
 
 async def chunks(*sizes: int) -> AsyncIterator[bytes]:
@@ -93,3 +94,32 @@ async def test_however_it_ends_nothing_is_being_fed_any_more(cancelled: bool) ->
     with pytest.raises(asyncio.CancelledError if cancelled else ConnectionError):
         await task
     assert over.is_set()
+
+
+async def test_a_call_that_is_cancelled_is_over_before_anything_is_tidied_up_after_it() -> None:
+    begun = threading.Event()
+    done: list[str] = []
+
+    def submit() -> None:
+        begun.set()
+        time.sleep(0.1)
+        done.append("submitted")
+
+    async def request() -> None:
+        try:
+            await in_thread(submit)
+        finally:
+            await asyncio.to_thread(done.append, "tidied up")
+
+    task = asyncio.create_task(request())
+    await asyncio.to_thread(begun.wait, 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert done == ["submitted", "tidied up"]
+
+
+async def test_a_call_gives_back_what_it_returns_and_raises() -> None:
+    assert await in_thread(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        await in_thread(divmod, 7, 0)
