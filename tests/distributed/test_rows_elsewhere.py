@@ -95,7 +95,10 @@ def test_rows_are_put_straight_into_the_storage_and_scored(api: Process, row_for
     upload = leave.json()
     assert upload["method"] == "PUT"
     order = {"model": "linear", "upload_id": upload["upload_id"], "row_format": row_format, "keep": "id"}
-    assert api.client.post("/jobs", json=order).status_code == 404
+    too_soon = api.client.post("/jobs", json=order)
+    assert too_soon.status_code == 404
+    told = f"Nothing was uploaded under upload_id {upload['upload_id']!r}: PUT the rows to its url first."
+    assert too_soon.json()["message"] == told
     assert httpx.put(upload["url"], content=body).is_success
     job = check(api, api.client.post("/jobs", json=order))
     assert job["row_format"] == row_format

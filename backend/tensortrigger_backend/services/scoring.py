@@ -147,8 +147,7 @@ class Scoring:
         check_options(options.row_format, options)
         assert options.source is not None
         if options.source.name is None:
-            with self._blobs.open(options.source.key):
-                pass
+            self._must_be_there(options.source.key)
         elif options.source.name not in self.sources(principal):
             raise NotFound(f"There is no source {options.source.name[:80]!r}: GET /jobs/sources lists them.")
         job = self._job(secrets.token_hex(16), version, options, priority)
@@ -258,6 +257,15 @@ class Scoring:
         version = self._registry.resolve(principal.owner, model_id, reference)
         wanted_of(version, options)
         return version
+
+    def _must_be_there(self, key: str) -> None:
+        try:
+            self._blobs.open(key).close()
+        except NotFound:
+            upload_id = key.rpartition("/")[2]
+            message = f"Nothing was uploaded under upload_id {upload_id!r}: PUT the rows to its url first."
+            expected = "the upload_id of rows that are there"
+            raise NotFound(message, [Fault(("upload_id",), "nothing_uploaded", message, expected)]) from None
 
     def _job(self, job_id: str, version: ModelVersion, options: JobOptions, priority: int) -> Job:
         now = self._clock()

@@ -439,7 +439,7 @@ def test_a_source_that_cannot_be_read_fails_its_job_with_the_reason(here: Any, l
         ({"source": {"name": "lake", "key": "x"}, "row_format": "xml"}, 400, "row_format"),
         ({"source": {"name": "lake", "key": "x.parquet"}, "delimiter": ";"}, 400, "delimiter"),
         ({"source": {"name": "pond", "key": "x"}}, 404, None),
-        ({"upload_id": "0" * 32}, 404, None),
+        ({"upload_id": "0" * 32}, 404, "upload_id"),
     ],
 )
 def test_an_order_of_rows_elsewhere_that_is_wrong_is_refused(
