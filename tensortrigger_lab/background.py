@@ -43,12 +43,15 @@ class Job(JobHandle):
     def results(self) -> pd.DataFrame:
         """One row a data row of the table, in its order: kept columns, then outputs; NaN where a row was rejected.
 
+        Columns kept of a Parquet or Arrow file have their own types where pyarrow is installed.
+
         ``attrs`` holds ``job_id``, ``model_id``, ``rows_rejected`` and the first 1,000 ``rejects``.
         """
-        from tensortrigger_lab.scored import read_results
+        from tensortrigger_lab.scored import best_format, read_results
 
-        with self.client.results_csv(self.job_id) as chunks:
-            frame = read_results(chunks, self.record.progress.rows_total, self.record.keep)
+        media_type = best_format(self.record)
+        with self.client.results_stream(self.job_id, media_type) as chunks:
+            frame = read_results(chunks, self.record.progress.rows_total, self.record.keep, media_type)
         rejected = self.record.progress.rows_rejected
         rejects = self.client.rejects(self.job_id) if rejected else []
         frame.attrs = {

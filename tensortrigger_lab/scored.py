@@ -1,12 +1,15 @@
-"""The CSV of a job's results as a table that has a row for every data row of the upload."""
+"""The results of a job as a table that has a row for every data row of the upload."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING
 
 from tensortrigger_lab.errors import UnexpectedAnswer
+from tensortrigger_lab.rows_file import CSV, PARQUET
+from tensortrigger_lab.wire import JobRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,25 +18,36 @@ IN_MEMORY = 16 << 20
 """Bytes of results that are held in memory; more go through a temporary file."""
 
 
-def read_results(chunks: Iterable[bytes], rows_total: int | None, kept: Iterable[str] = ()) -> pd.DataFrame:
+def best_format(job: JobRecord) -> str:
+    """The media type of results that loses nothing: kept columns of Parquet and Arrow have types that a CSV has not."""
+    typed = job.keep and job.row_format in ("parquet", "arrow")
+    return PARQUET if typed and find_spec("pyarrow") else CSV
+
+
+def read_results(
+    chunks: Iterable[bytes], rows_total: int | None, kept: Iterable[str] = (), media_type: str = CSV
+) -> pd.DataFrame:
     """One float column an output, indexed 0 to ``rows_total - 1``; NaN where a row has no result.
 
     Args:
         kept: columns that were carried through, which come first and as pandas reads them.
+        media_type: CSV or Parquet.
 
     Raises:
-        UnexpectedAnswer: it is not the CSV of a job's results.
+        UnexpectedAnswer: it is not the file of a job's results.
     """
     import pandas as pd
     from pandas.api.types import is_numeric_dtype
+
+    read = pd.read_parquet if media_type == PARQUET else pd.read_csv
 
     with SpooledTemporaryFile(max_size=IN_MEMORY) as spool:
         for chunk in chunks:
             spool.write(chunk)
         spool.seek(0)
         try:
-            frame = pd.read_csv(spool).set_index("row")
-        except (ValueError, KeyError) as error:
+            frame = read(spool).set_index("row")
+        except (ValueError, KeyError, OSError) as error:
             raise UnexpectedAnswer(f"The results of the job cannot be read: {error}.") from error
     frame.index.name = None
     # Without a single row pandas cannot tell that a column holds numbers.

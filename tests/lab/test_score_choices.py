@@ -128,6 +128,26 @@ def test_what_a_dataframe_keeps_does_not_travel(scored: Any, client: Client, sha
     assert frame.attrs["job_id"] == shapes.job_id
 
 
+def test_what_a_parquet_file_keeps_comes_back_in_its_own_types(
+    scored: Any, client: Client, shapes: Any, tmp_path: Path
+) -> None:
+    path = f"/jobs/{shapes.job_id}"
+    job = {**shapes.job(rows_done=3, rows_total=3), "keep": ["day", "id"], "row_format": "parquet"}
+    days = pd.to_datetime(["2026-01-02", "2026-01-03", "2026-01-04"])
+    table = pd.DataFrame({"age": [1, 2, 3], "day": days, "id": ["007", "008", "009"]})
+    table.to_parquet(tmp_path / "rows.parquet", index=False)
+    answered = table.drop(columns="age").assign(output=[0.25, 0.5, 0.75]).iloc[[0, 2]]
+    answered.insert(0, "row", [0, 2])
+    scored.on("GET", path, {"job": job})
+    scored.on("GET", f"{path}/results", httpx.Response(200, content=answered.to_parquet(index=False)))
+    frame = tt.score("churn", tmp_path / "rows.parquet", keep=["day", "id"], client=client, progress=False)
+    assert scored.asked(f"{path}/results")[0].headers["Accept"] == "application/vnd.apache.parquet"
+    assert frame["day"].dtype == days.dtype
+    assert frame["day"].tolist() == [days[0], pd.NaT, days[2]]
+    assert frame["id"].tolist()[::2] == ["007", "009"]
+    assert frame["output"].isna().tolist() == [False, True, False]
+
+
 @pytest.mark.parametrize(
     ("name", "accept"),
     [

@@ -35,7 +35,12 @@ def part_of_job(number: int, kind: JobKind) -> str:
 
 def times(attempts: int) -> str:
     """So many attempts, in words."""
-    return "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    return _count(attempts, "attempt")
+
+
+def pieces(partitions: int) -> str:
+    """So many partitions, in words."""
+    return _count(partitions, "partition")
 
 
 def why_failed(failed: Sequence[FailedPartition], count: int, kind: JobKind) -> str:
@@ -64,8 +69,12 @@ def how_it_ended(job: Job) -> str:
     pace = f" ({job.rate:,.0f} rows/s)" if job.rate else ""
     return (
         f"Succeeded: {job.rows_done:,} rows{rejected}{_seconds(job)}{pace}, "
-        f"{job.partitions_done} partitions in {times(job.attempts)}."
+        f"{pieces(job.partitions_done)} in {times(job.attempts)}."
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"1 {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _seconds(job: Job) -> str:

@@ -22,7 +22,7 @@ from tensortrigger_backend.adapters.sql.lease_conditions import (
 from tensortrigger_backend.adapters.sql.next_partition import take_lost, take_queued
 from tensortrigger_backend.adapters.sql.tables import jobs, partitions
 from tensortrigger_backend.domain.job_options import JobOptions
-from tensortrigger_backend.domain.job_words import CAUSE, part_of_job, times
+from tensortrigger_backend.domain.job_words import CAUSE, part_of_job, pieces, times
 from tensortrigger_backend.domain.jobs import MAX_ATTEMPTS, Claim, Cut, JobKind, JobState, Part, WakeUp
 from tensortrigger_backend.domain.pace import Pace, after_commit
 
@@ -168,7 +168,7 @@ class SqlClaims:
                     upload_size=cut.size,
                     rows_total=rows,
                 )
-                message = f"Fetched {rows:,} rows, {cut.size:,} bytes, in {len(cut.slices)} partitions."
+                message = f"Fetched {rows:,} rows, {cut.size:,} bytes, in {pieces(len(cut.slices))}."
                 write_line(connection, claim.job_id, "info", message, now)
         except TooLate:
             return False

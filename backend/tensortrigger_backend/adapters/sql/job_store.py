@@ -26,6 +26,7 @@ from tensortrigger_backend.adapters.sql.tables import (
 )
 from tensortrigger_backend.adapters.sql.unknown import unknown_of
 from tensortrigger_backend.domain.errors import InvalidJobState, Unavailable
+from tensortrigger_backend.domain.job_words import pieces
 from tensortrigger_backend.domain.jobs import INTAKE, Job, JobKind, JobState, Part, Slice, WakeUp
 from tensortrigger_backend.ports.storage import Idempotency, Page
 
@@ -299,4 +300,4 @@ def _submitted(job: Job, slices: Sequence[Slice]) -> str:
         return f"Submitted: a training on {job.rows_total:,} rows."
     if any(slice_.number == INTAKE for slice_ in slices):
         return "Submitted; the rows are to be fetched first."
-    return f"Submitted: {job.rows_total:,} rows, {job.upload_size:,} bytes, in {len(slices)} partitions."
+    return f"Submitted: {job.rows_total:,} rows, {job.upload_size:,} bytes, in {pieces(len(slices))}."
