@@ -64,6 +64,17 @@ def is_alias(text: str) -> bool:
     return bool(NAME.fullmatch(text)) and not text.isdigit() and text != LATEST
 
 
+def check_name(name: str) -> None:
+    """Refuse what is not even text.
+
+    Raises:
+        BadInput: saying what it must be.
+    """
+    if not isinstance(name, str):
+        got = type(name).__name__
+        raise BadInput("This names no model.", field="name", expected="a model's name, as text", got=got)
+
+
 def check_alias(alias: str) -> None:
     """Refuse what no alias can be.
 

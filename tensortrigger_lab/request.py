@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from tensortrigger_lab.errors import BadInput
+
 Body = Callable[[], Iterable[bytes]]
 """Opens the body anew, so that a request can be sent twice."""
 
@@ -39,5 +41,11 @@ class Request:
 
 
 def segment(value: str) -> str:
-    """``value`` as one part of a path."""
+    """``value`` as one part of a path.
+
+    Raises:
+        BadInput: it is not even text.
+    """
+    if not isinstance(value, str):
+        raise BadInput("This names nothing.", expected="a name or an id, as text", got=type(value).__name__)
     return quote(value, safe="")

@@ -6,7 +6,7 @@ from typing import Any
 
 from tensortrigger_lab.calls.call import Call, Pages, Seen, read_member
 from tensortrigger_lab.calls.models import suggesting
-from tensortrigger_lab.reference import check_alias
+from tensortrigger_lab.reference import check_alias, check_name
 from tensortrigger_lab.request import Request, segment
 from tensortrigger_lab.wire import AliasMove, AliasRecord, listed
 
@@ -94,7 +94,8 @@ def alias_history(seen: Seen, name: str, alias: str, *, limit: int = 100) -> Cal
 
 
 def aliases_path(name: str) -> str:
-    """Where a name's aliases are."""
+    """Where a name's aliases are. Raises BadInput for what is no name."""
+    check_name(name)
     return f"/models/by-name/{segment(name)}/aliases"
 
 

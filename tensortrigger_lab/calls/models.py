@@ -69,7 +69,7 @@ def model(seen: Seen, reference: str) -> Call[ModelRecord]:
         >>> client.model("churn/3").engine  # doctest: +SKIP
         'onnxruntime'
     """
-    if "@" in reference:
+    if not is_id(reference) and "@" in reference:
         reference = yield from _meant(seen, reference)
     answer = yield from suggesting(seen, reference, Request("GET", model_path(reference)))
     return _noted(seen, read_member(answer, "model", ModelRecord.read))

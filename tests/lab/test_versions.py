@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -54,6 +55,30 @@ def test_a_version_of_another_name_is_refused_before_anything_is_moved(
     with pytest.raises(errors.BadInput, match="other/2 is no version of 'churn'"):
         tt.alias("churn", "production", "other/2", client=client)
     assert not any(request.method == "PUT" for request in endpoint.requests)
+
+
+@pytest.mark.parametrize(
+    ("ask", "told"),
+    [
+        (lambda client: tt.alias(5, "production", client=client), "a model's name, as text, got int"),
+        (
+            lambda client: tt.alias(None, "production", 3, client=client),
+            "a model's name, as text, got NoneType",
+        ),
+        (lambda client: tt.aliases(5, client=client), "a model's name, as text, got int"),
+        (lambda client: tt.rollback(5, "production", client=client), "a model's name, as text, got int"),
+        (lambda client: tt.alias("churn", 5, client=client), "a name or an id, as text, got int"),
+        (lambda client: tt.receipt(None, client=client), "a Model, an id, name, .*, got NoneType"),
+        (lambda client: tt.model(5, client=client), "a Model, an id, name, .*, got int"),
+        (lambda client: tt.job(5, client=client), "a name or an id, as text, got int"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_what_is_expected(
+    endpoint: Any, client: Client, ask: Callable[[Client], Any], told: str
+) -> None:
+    with pytest.raises(tt.BadInput, match=told):
+        ask(client)
+    assert not endpoint.requests
 
 
 def test_looking_at_an_alias_changes_nothing(endpoint: Any, client: Client) -> None:
