@@ -1,52 +1,108 @@
 """Do the pages of a Parquet file unpack to sizes that fit into memory? Arrow believes whatever they say of themselves.
 
-A page begins with a Thrift struct in the compact protocol; only its sizes are read here.
+A page begins with a Thrift struct; only its sizes are read here. So is where the pages are: Arrow for Python ends the
+whole process when it is asked for the description of a column that contradicts itself.
 """
 
 from __future__ import annotations
 
+import os
+import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
+from tensortrigger_backend.adapters.thrift_compact import I32, I64, STRUCT, CompactReader
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
 
+FOOTER = 64 << 20
+"""How large the description of a file may be."""
 MAX_PAGE = 64 << 20
 """Bytes that one page may unpack to; writers make pages of about one MiB."""
 MAX_HEADER = 1 << 20
 _WINDOW = 4096
+# Fields of the structs of the footer and of a page's header.
+_ROW_GROUPS, _COLUMNS, _ROWS, _DESCRIBED = 4, 1, 3, 3
+_SIZE, _DATA_PAGE, _DICTIONARY_PAGE = 7, 9, 11
 _UNCOMPRESSED, _COMPRESSED = 2, 3
-_BOOLEANS, _BYTE, _NUMBERS, _DOUBLE, _BINARY = (1, 2), 3, (4, 5, 6), 7, 8
-_LISTS, _MAP, _STRUCT = (9, 10), 11, 12
-_DEEPEST = 8
 
 
-def check_pages(stream: BinaryIO, metadata: Any, names: Sequence[str]) -> None:
-    """Raises InvalidInput where a page of these columns would unpack to more than ``MAX_PAGE``."""
-    wanted = set(names)
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        if group.num_rows == 0:
-            # Nothing of it is ever read.
-            continue
-        for place in range(group.num_columns):
-            column = group.column(place)
-            if column.path_in_schema in wanted:
+def check_pages(stream: BinaryIO, schema: Any, names: Sequence[str]) -> None:
+    """Raises InvalidInput where a page of these columns would unpack to more than ``MAX_PAGE``.
+
+    Args:
+        schema: the file's own, as ``pyarrow.parquet`` has it.
+    """
+    paths = [schema.column(place).path for place in range(len(schema))]
+    wanted = {place: path for place, path in enumerate(paths) if path in names}
+    reader = CompactReader(_footer(stream))
+    try:
+        for place, column in _columns(reader, len(paths)):
+            if place in wanted:
                 for size in _page_sizes(stream, column):
                     if not 0 <= size <= MAX_PAGE:
-                        message = (
-                            f"A page of column {column.path_in_schema!r} unpacks to {size} bytes, "
-                            f"{MAX_PAGE} at most: write smaller pages."
-                        )
-                        raise InvalidInput.of(
-                            Fault(("input_data",), "parquet_page", message, str(MAX_PAGE), str(size))
-                        )
+                        raise _too_large(wanted[place], size)
+    except IndexError:
+        raise ValueError("the description of the file is cut off") from None
 
 
-def _page_sizes(stream: BinaryIO, column: Any) -> Iterator[int]:
-    at = column.data_page_offset
-    if column.has_dictionary_page and column.dictionary_page_offset:
-        at = min(at, column.dictionary_page_offset)
-    end = at + column.total_compressed_size
+def _too_large(name: str, size: int) -> InvalidInput:
+    message = f"A page of column {name!r} unpacks to {size} bytes, {MAX_PAGE} at most: write smaller pages."
+    return InvalidInput.of(Fault(("input_data",), "parquet_page", message, str(MAX_PAGE), str(size)))
+
+
+def _footer(stream: BinaryIO) -> bytes:
+    stream.seek(-8, os.SEEK_END)
+    (length,) = struct.unpack_from("<I", stream.read(8))
+    if length > FOOTER:
+        raise ValueError(f"a description of {length} bytes")
+    stream.seek(-8 - length, os.SEEK_END)
+    return stream.read(length)
+
+
+def _columns(reader: CompactReader, count: int) -> Iterator[tuple[int, dict[int, int]]]:
+    """Each column of each group that has rows: its place in the schema, and the numbers that tell where it is."""
+    for field, kind in reader.fields():
+        if field != _ROW_GROUPS:
+            reader.skip(kind)
+            continue
+        for _ in reader.structs(kind):
+            rows, columns = 0, list[tuple[int, dict[int, int]]]()
+            for inner, kind_of_it in reader.fields():
+                if inner == _COLUMNS:
+                    columns += [(place, _described(reader)) for place in reader.structs(kind_of_it)]
+                elif inner == _ROWS:
+                    rows = reader.number(kind_of_it, I64)
+                else:
+                    reader.skip(kind_of_it)
+            if len(columns) != count:
+                raise ValueError("a row group has other columns than the file")
+            # Of a group without rows nothing is ever read.
+            yield from columns if rows else ()
+
+
+def _described(reader: CompactReader) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for field, kind in reader.fields():
+        if field != _DESCRIBED:
+            reader.skip(kind)
+        elif kind != STRUCT:
+            raise ValueError("a value of another kind")
+        else:
+            for inner, kind_of_it in reader.fields():
+                if inner in (_SIZE, _DATA_PAGE, _DICTIONARY_PAGE):
+                    found[inner] = reader.number(kind_of_it, I64)
+                else:
+                    reader.skip(kind_of_it)
+    if not {_SIZE, _DATA_PAGE} <= found.keys():
+        raise ValueError("a column does not tell where it is")
+    return found
+
+
+def _page_sizes(stream: BinaryIO, column: dict[int, int]) -> Iterator[int]:
+    at = column[_DATA_PAGE]
+    if column.get(_DICTIONARY_PAGE):
+        at = min(at, column[_DICTIONARY_PAGE])
+    end = at + column[_SIZE]
     if at < 0:
         raise ValueError("a column begins before the file does")
     while at < end:
@@ -64,89 +120,16 @@ def _header(stream: BinaryIO, at: int) -> tuple[dict[int, int], int]:
         stream.seek(at)
         data = stream.read(window)
         try:
-            reader = _Compact(data)
-            sizes = reader.numbers()
-            if not {_UNCOMPRESSED, _COMPRESSED} <= sizes.keys():
+            reader, sizes = CompactReader(data), dict[int, int]()
+            for field, kind in reader.fields():
+                if field in (_UNCOMPRESSED, _COMPRESSED):
+                    sizes[field] = reader.number(kind, I32)
+                else:
+                    reader.skip(kind)
+            if len(sizes) < 2:
                 raise ValueError("a page does not tell its size")
             return sizes, reader.at
         except IndexError:
             if len(data) < window or window >= MAX_HEADER:
                 raise ValueError("a page's header is cut off") from None
             window *= 16
-
-
-class _Compact:
-    """Walks over one struct. Raises IndexError at the end of the bytes."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.at = 0
-
-    def numbers(self, depth: int = 0) -> dict[int, int]:
-        """The whole numbers that stand in the struct itself, by their fields."""
-        if depth > _DEEPEST:
-            raise ValueError("a page's header is nested too deep")
-        found, field = {}, 0
-        while (head := self._byte()) != 0:
-            field = field + (head >> 4) if head >> 4 else self._signed()
-            number = self._value(head & 0x0F, depth)
-            if number is not None:
-                found[field] = number
-        return found
-
-    def _value(self, kind: int, depth: int) -> int | None:
-        if kind in _NUMBERS:
-            return self._signed()
-        if kind == _BYTE:
-            self._skip(1)
-        elif kind == _DOUBLE:
-            self._skip(8)
-        elif kind == _BINARY:
-            self._skip(self._unsigned())
-        elif kind == _STRUCT:
-            self.numbers(depth + 1)
-        elif kind in _LISTS:
-            head = self._byte()
-            for _ in range(head >> 4 if head >> 4 < 15 else self._unsigned()):
-                self._element(head & 0x0F, depth)
-        elif kind == _MAP:
-            count = self._unsigned()
-            kinds = self._byte() if count else 0
-            for _ in range(count):
-                self._element(kinds >> 4, depth)
-                self._element(kinds & 0x0F, depth)
-        elif kind not in _BOOLEANS:
-            raise ValueError("a page's header is no Thrift")
-        return None
-
-    def _element(self, kind: int, depth: int) -> None:
-        # A truth value is a byte of its own there; in a field it is part of the type.
-        if kind in _BOOLEANS:
-            self._skip(1)
-        else:
-            self._value(kind, depth)
-
-    def _skip(self, count: int) -> None:
-        self.at += count
-        if self.at > len(self._data):
-            raise IndexError
-
-    def _byte(self) -> int:
-        byte = self._data[self.at]
-        self.at += 1
-        return byte
-
-    def _unsigned(self) -> int:
-        number = shift = 0
-        while True:
-            byte = self._byte()
-            number |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return number
-            shift += 7
-            if shift > 63:
-                raise ValueError("a number is too long")
-
-    def _signed(self) -> int:
-        number = self._unsigned()
-        return (number >> 1) ^ -(number & 1)

@@ -7,6 +7,8 @@ import errno
 import io
 import json
 import math
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -367,6 +369,40 @@ def test_a_damaged_file_is_refused_and_never_crashes_the_reader(name: str) -> No
             continue  # between two messages a stream may end
         with pytest.raises(InvalidInput):
             read(row_format, data[:end])
+
+
+def test_no_byte_of_the_description_of_a_parquet_file_ends_the_process_that_reads_it() -> None:
+    # In a process of its own: Arrow would end this one.
+    script = """
+import io
+import pyarrow as pa, pyarrow.parquet as pq
+from tensortrigger_backend.adapters.row_formats import row_formats
+from tensortrigger_backend.domain.errors import InvalidInput
+from tensortrigger_backend.domain.fields import Field
+from tensortrigger_backend.domain.job_options import RowFormat
+from tensortrigger_backend.domain.schema import VectorSchema
+from tensortrigger_backend.ports.rows import CutSize, Wanted
+
+sink = io.BytesIO()
+pq.write_table(pa.table({"a": ["1", None, "x"]}), sink, store_schema=False)
+data = sink.getvalue()
+footer = int.from_bytes(data[-8:-4], "little")
+wanted = Wanted(VectorSchema((Field("a", "STRING", categories=(("x", 1.0),)),)))
+outcomes = {"read": 0, "refused": 0}
+for place in range(len(data) - 8 - footer, len(data) - 8):
+    for flipped in (1, 4, 16, 255):
+        broken = bytearray(data)
+        broken[place] ^= flipped
+        opened = lambda: io.BytesIO(broken)
+        splitter = row_formats()[RowFormat.PARQUET].splitter(wanted, CutSize(9, 1 << 20, 1 << 26), opened)
+        try:
+            list(splitter.finish())
+            outcomes["read"] += 1
+        except InvalidInput:
+            outcomes["refused"] += 1
+assert all(outcomes.values()), outcomes
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_a_page_that_would_unpack_to_gigabytes_is_refused_by_name() -> None:
