@@ -1,4 +1,4 @@
-"""Cut a CSV stream at record boundaries, so that a quoted line break never splits a row (SAFETY C)."""
+"""Cut a CSV stream at record boundaries, so that a quoted line break never splits a row."""
 
 from __future__ import annotations
 

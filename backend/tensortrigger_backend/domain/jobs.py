@@ -1,4 +1,4 @@
-"""A job, cut into partitions that workers claim under a lease and a fence (SAFETY C).
+"""A job, cut into partitions that workers claim under a lease and a fence (docs/jobs.md).
 
 A scoring job has a partition for each slice of its upload; a training has one, of all its points.
 """
@@ -125,7 +125,7 @@ class Job:
     rows_in_work: int = 0
 
     def described(self) -> dict[str, Any]:
-        """The native API's Job object (PROTOCOLS 1), less the times, which the caller formats."""
+        """The native API's Job object, less the times, which the caller formats."""
         left, rows_done = None, self.rows_done
         if not self.state.final:
             rows_done = min(self.rows_total, rows_done + self.rows_in_work)

@@ -116,7 +116,7 @@ class ModelVersion:
         return VectorSchema.inferred(self.signature)
 
     def described(self) -> dict[str, Any]:
-        """The native API's Model object (PROTOCOLS 1), less the times, which the caller formats."""
+        """The native API's Model object, less the times, which the caller formats."""
         schema = self.resolved_schema
         members: dict[str, Any] = {
             "model_id": self.model_id,

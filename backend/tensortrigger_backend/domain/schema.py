@@ -29,7 +29,7 @@ class VectorSchema:
         return tuple(field.name for field in self.outputs)
 
     def to_dict(self) -> dict[str, Any]:
-        """The nested form of PROTOCOLS 1: ``{input_schema: ..., output_schema: ...}``."""
+        """The nested form of the native API: ``{input_schema: ..., output_schema: ...}``."""
         members = {"input_schema": _side_to_dict(self.inputs)}
         if self.outputs:
             members["output_schema"] = _side_to_dict(self.outputs)

@@ -22,7 +22,7 @@ from tensortrigger_backend.ports.storage import Idempotency, Page
 
 
 class JobStore(Protocol):
-    """Jobs and their partitions: the truth of which messages are only wake-ups (SAFETY C)."""
+    """Jobs and their partitions: the truth of which messages are only wake-ups (docs/jobs.md)."""
 
     def add(self, job: Job, slices: Sequence[Slice], idempotency: Idempotency | None = None) -> Job:
         """Write job, partitions and outbox rows in one transaction, or find the job of the same idempotency key.

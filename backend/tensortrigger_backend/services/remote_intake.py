@@ -1,4 +1,4 @@
-"""Rows that lie elsewhere, fetched by a worker: the first partition of such a job (SAFETY C)."""
+"""Rows that lie elsewhere, fetched by a worker: the first partition of such a job (docs/jobs.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score one partition: read its rows, ask the model, write its part under keys that hold the fence (SAFETY C)."""
+"""Score one partition: read its rows, ask the model, write its part under keys that hold the fence (docs/jobs.md)."""
 
 from __future__ import annotations
 

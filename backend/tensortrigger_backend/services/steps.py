@@ -1,4 +1,4 @@
-"""The steps of the protocol by which a partition is worked on, each a point where a process may die (SAFETY C)."""
+"""The steps of the protocol by which a partition is worked on, each a point where a process may die (docs/jobs.md)."""
 
 from __future__ import annotations
 

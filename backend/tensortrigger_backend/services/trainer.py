@@ -1,4 +1,4 @@
-"""Work on trainings: claim one, follow its child, keep its checkpoints, publish what it made (SAFETY C)."""
+"""Work on trainings: claim one, follow its child, keep its checkpoints, publish what it made (docs/jobs.md)."""
 
 from __future__ import annotations
 

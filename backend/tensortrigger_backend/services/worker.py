@@ -1,4 +1,4 @@
-"""Score partitions: claim, renew, write a part, commit (SAFETY C). Any number of these may run anywhere."""
+"""Score partitions: claim, renew, write a part, commit (docs/jobs.md). Any number of these may run anywhere."""
 
 from __future__ import annotations
 
