@@ -1,4 +1,4 @@
-"""Who may do what: API keys, single-use tickets and the scopes they carry (docs/security.md)."""
+"""Who may do what: API keys, single-use tickets and the scopes they carry."""
 
 from __future__ import annotations
 
