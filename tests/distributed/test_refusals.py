@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -61,6 +62,19 @@ def test_another_pepper_is_refused_by_processes_and_by_whoever_makes_keys(
     for opened in (ForgeRole, key_office, Backend):
         with pytest.raises(Conflict, match="give every process the same TENSORTRIGGER_PEPPER"):
             opened(other)
+
+
+@pytest.mark.parametrize(("off", "said"), [(7.0, "7 s ahead of the"), (-7.0, "7 s behind the")])
+def test_a_machine_whose_clock_is_not_the_databases_is_refused(
+    settled: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, off: float, said: str
+) -> None:
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + off)
+    for role in (ForgeRole, WorkerRole, ApiRole):
+        with pytest.raises(ValueError, match=f"The clock of this machine is {said} database's: .* 5 s"):
+            role(settled())
+    # For longer leases it is near enough.
+    ForgeRole(settled(lease="30")).close()
 
 
 def test_a_blob_store_that_is_not_the_deployments_is_refused(

@@ -79,6 +79,7 @@ class Foundation:
             self.database.must_be_newest()
         self.presence: Presence = local
         if not self.database.embedded:
+            self._must_have_the_time(settings.lease)
             self.presence = DatabasePresence(self.database, str(self.role))
             undo.callback(self.presence.close)
         self.name = self.presence.worker
@@ -94,6 +95,17 @@ class Foundation:
         self.content_store = SqlContentStore(self.database)
         self.contents = Contents(self.content_store, self.blobs, self.clock)
         self.runs = Runs(SqlRunStore(self.database), self.clock, Notices())
+
+    def _must_have_the_time(self, lease: float) -> None:
+        """Until when a lease holds is written and read by each machine's own clock."""
+        before = self.clock()
+        there = self.database.clock()
+        off = max(before - there, there - self.clock())
+        if off > lease / 3:
+            raise ValueError(
+                f"The clock of this machine is {off:.0f} s {'ahead of' if before > there else 'behind'} the "
+                f"database's: it may differ by a third of TENSORTRIGGER_LEASE, {lease / 3:g} s. Set it, by NTP for one."
+            )
 
     def _must_belong(self, settings: Settings) -> None:
         if not (settings.database_url or settings.blob_url):

@@ -11,14 +11,18 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Engine,
     ExceptionContext,
+    Float,
     MetaData,
     String,
     Table,
+    cast,
     create_engine,
     event,
+    func,
     select,
 )
 from sqlalchemy.exc import (
@@ -143,6 +147,17 @@ class Database:
             )
             with connection.begin():
                 yield connection
+
+    def now(self) -> ColumnElement[float]:
+        """Seconds since the epoch as the database has it, for a statement: clocks of machines differ."""
+        if self.embedded:
+            return (func.julianday("now") - 2440587.5) * 86400.0
+        return cast(func.extract("epoch", func.clock_timestamp()), Float(53))
+
+    def clock(self) -> float:
+        """What ``now`` is just now. Raises Unavailable."""
+        with self.read() as connection:
+            return float(connection.execute(select(self.now())).scalar_one())
 
     def migrate(self) -> None:
         """Bring the tables to the newest revision; quick when they are, and when there are none yet.

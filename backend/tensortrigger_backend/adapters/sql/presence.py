@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 import structlog
-from sqlalchemy import ColumnElement, Float, cast, func, select
+from sqlalchemy import select
 
 from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.tables import processes
@@ -57,7 +57,7 @@ class DatabasePresence:
         others = [worker for worker in dict.fromkeys(workers) if worker != self.worker]
         if not others:
             return []
-        silent = processes.c.seen < self._now() - self._gone
+        silent = processes.c.seen < self._database.now() - self._gone
         with self._database.read() as connection:
             rows = connection.execute(
                 select(processes.c.name, silent.label("silent")).where(processes.c.name.in_(others))
@@ -96,23 +96,15 @@ class DatabasePresence:
 
     def _renew(self) -> None:
         """Write this process's row, which somebody may have taken for dead and removed."""
-        mine = processes.c.name == self.worker
+        mine, now = processes.c.name == self.worker, self._database.now()
         with self._database.write(in_turn=False) as connection:
-            if connection.execute(processes.update().where(mine).values(seen=self._now())).rowcount == 0:
+            if connection.execute(processes.update().where(mine).values(seen=now)).rowcount == 0:
                 connection.execute(
-                    processes.insert().values(
-                        name=self.worker, role=self._role, started=self._now(), seen=self._now()
-                    )
+                    processes.insert().values(name=self.worker, role=self._role, started=now, seen=now)
                 )
                 connection.execute(
-                    processes.delete().where(processes.c.seen < self._now() - max(KEPT, 2 * self._gone))
+                    processes.delete().where(processes.c.seen < now - max(KEPT, 2 * self._gone))
                 )
-
-    def _now(self) -> ColumnElement[float]:
-        """Seconds since the epoch as the database has it: clocks of machines differ."""
-        if self._database.engine.dialect.name == "sqlite":
-            return (func.julianday("now") - 2440587.5) * 86400.0
-        return cast(func.extract("epoch", func.clock_timestamp()), Float(53))
 
     def __enter__(self) -> DatabasePresence:
         return self
