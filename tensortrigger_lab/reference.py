@@ -71,8 +71,9 @@ def check_name(name: str) -> None:
         BadInput: saying what it must be.
     """
     if not isinstance(name, str):
-        got = type(name).__name__
-        raise BadInput("This names no model.", field="name", expected="a model's name, as text", got=got)
+        raise BadInput(
+            "This names no model.", field="name", expected="a model's name, as text", got=type(name).__name__
+        )
 
 
 def check_alias(alias: str) -> None:
