@@ -13,6 +13,8 @@ import boto3
 import pika
 import psycopg
 import pytest
+import yaml
+from servers.installing import COMPOSE_FILE
 from servers.node import NotToBeHad, is_running, kill_tree
 from servers.postgresql import postgresql_answers
 from services import PostgresNode, RabbitNode, absent
@@ -109,6 +111,15 @@ def must_be_reached(told: dict[str, str]) -> list[str]:
     with psycopg.connect(database(told), connect_timeout=10) as connection:
         rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
     return [name for (name,) in rows]
+
+
+def test_containers_leave_no_volume_behind() -> None:
+    """``docker compose rm --volumes`` takes those without a name."""
+    told = yaml.safe_load(COMPOSE_FILE.read_text())
+    assert "volumes" not in told
+    for server in told["services"].values():
+        for volume in server["volumes"]:
+            assert ":" not in volume
 
 
 def test_without_a_server_and_without_docker_it_says_what_to_install(tmp_path: Path) -> None:
