@@ -72,13 +72,13 @@ class Settings(BaseSettings):
     """Believe X-Authenticated-Userid: only behind a gateway that sets it itself."""
 
     max_content: int = 64 * MIB
-    """Base64 characters of a model or CSV in a JSON body."""
+    """Base64 characters of a model or of rows in a JSON body."""
     max_model: int = 2048 * MIB
     """A model that is uploaded as raw bytes."""
     max_json: int = 16 * MIB
     """Any other JSON body."""
     max_upload: int = 64 * 1024 * MIB
-    """A streamed CSV."""
+    """The rows of one job or training as they are stored, in any format and wherever they come from."""
     header_timeout: float = 20.0
     body_timeout: float = 120.0
     """Longest time without a byte while a body is due."""
@@ -105,6 +105,7 @@ class Settings(BaseSettings):
     """How long a claim on a partition holds without being renewed."""
     slice_rows: int = Field(default=50_000, ge=1)
     slice_bytes: int = Field(default=16 * MIB, ge=1)
+    """Rows and bytes at which the rows of a job are cut into partitions, in any format."""
 
     retention_days: float = Field(default=30.0, gt=0)
     """Jobs that ended so long ago are deleted, with their uploads and results."""
