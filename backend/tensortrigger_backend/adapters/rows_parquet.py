@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from tensortrigger_backend.adapters.arrow_columns import check_schema, read_columns, rows_at_once
 from tensortrigger_backend.adapters.kept_columns import MAX_BYTES, too_heavy, weigh
-from tensortrigger_backend.adapters.parquet_pages import check_pages
+from tensortrigger_backend.adapters.parquet_pages import FOOTER, check_pages
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
 from tensortrigger_backend.domain.jobs import Slice
 from tensortrigger_backend.domain.row_groups import GroupCutter
@@ -18,8 +18,6 @@ from tensortrigger_backend.ports.rows import CutSize, RowBatch, RowSource, RowSp
 BATCH_ROWS = 16_384
 BUFFER = 256 << 10
 """Bytes of a column that are read at a time."""
-FOOTER = 64 << 20
-"""How large the description of a file may be."""
 
 
 class ParquetRows:
@@ -81,7 +79,7 @@ class ParquetSplitter:
             rows = [group.num_rows for group in groups]
             _refuse_too_many(rows, len(self.columns), self._size.upload_bytes)
             names = [*self._wanted.schema.input_names, *self._wanted.keep]
-            check_pages(stream, metadata, names)
+            check_pages(stream, metadata.schema, names)
             cutter = GroupCutter(self._size.rows, self._size.bytes)
             weight = 0
             for group, count in zip(groups, rows, strict=True):
@@ -148,6 +146,9 @@ def _batches(stream: BinaryIO, slice_: Slice, wanted: Wanted) -> Iterator[tuple[
     for batch in file.iter_batches(size, row_groups=groups, columns=names, use_threads=False):
         start, stop = max(slice_.first_row - at, 0), min(end - at, batch.num_rows)
         if start < stop:
+            for name in texts:
+                # Places outside their dictionary would be followed otherwise.
+                batch.column(batch.schema.get_field_index(name)).validate(full=True)
             yield batch.slice(start, stop - start), at + start
         at += batch.num_rows
         if at >= end:
