@@ -25,7 +25,8 @@ whoever gets it finds nothing to claim."""
 
 
 class Recovery:
-    """A thread that relays at once when it is nudged, and looks after everything every few seconds.
+    """A thread that relays at once when it is nudged, and looks after everything every few seconds; and one that
+    cleans up, which may take long where there are many blobs and holds up no job.
 
     Any number of processes may run one on the same database: relays share the outbox, and every step is safe to
     repeat.
@@ -33,7 +34,7 @@ class Recovery:
     Args:
         dead: those of the named workers that are known not to live any more.
         finish: completes a job all of whose partitions are done.
-        interval: seconds between two rounds of looking after.
+        interval: seconds between two rounds of looking after, and of cleaning up.
         unsent_for: seconds after which the message of a partition that still waits is taken for lost.
         trainings: the queue of those wake-ups that are for trainers; None where nothing is trained.
         settle: brings in order what trainings left that died at their end.
@@ -71,18 +72,20 @@ class Recovery:
             "sweep": lambda: self._jobs.sweep(self._clock()),
             "finish": self._finish_all,
             "settle": settle,
-            "purge": registry.purge,
-            "uploads": sweep,
-            "tidy": tidy,
         }
+        self._chores = {"purge": registry.purge, "uploads": sweep, "tidy": tidy}
         self._nudged = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="recovery", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name="recovery", daemon=True),
+            threading.Thread(target=self._keep_clean, name="housekeeping", daemon=True),
+        ]
 
     def start(self) -> None:
         """Take up what a stopped process left, then begin."""
         self.resume()
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def nudge(self) -> None:
         """There is something in the outbox. Never blocks."""
@@ -92,8 +95,9 @@ class Recovery:
         """Stop. Safe to repeat."""
         self._stop.set()
         self._nudged.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=10)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=10)
 
     def resume(self) -> None:
         """On start a queue in memory is empty: tell every partition that waits, at once."""
@@ -110,6 +114,11 @@ class Recovery:
         self._guarded("relay", self.relay)
         self._guarded("tell again", lambda: self._tell_again(unsent_for))
         self._guarded("relay", self.relay)
+
+    def clean_up(self) -> None:
+        """One round of freeing what nobody needs any more; what one step cannot do now keeps none from being done."""
+        for name, step in self._chores.items():
+            self._guarded(name, step)
 
     def relay(self) -> None:
         """Send what the outbox holds; a message is forgotten only after the queue has taken it."""
@@ -156,3 +165,8 @@ class Recovery:
                 self.look_after()
             else:
                 self._guarded("relay", self.relay)
+
+    def _keep_clean(self) -> None:
+        while not self._stop.is_set():
+            self.clean_up()
+            self._stop.wait(self._interval)

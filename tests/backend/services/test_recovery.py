@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -62,13 +63,46 @@ def test_a_step_that_fails_keeps_no_other_from_being_done(
     line: JobLine, name: str, error: Callable[[], Exception]
 ) -> None:
     job = a_job(line)
-    done: list[str] = []
-    recovery = line.recovery(
-        line.worker(), jobs=Refusing(line.jobs, name, error=error), tidy=lambda: done.append("tidied")
-    )
-    recovery.look_after()
-    assert done == ["tidied"]
+    line.recovery(line.worker(), jobs=Refusing(line.jobs, name, error=error)).look_after()
     assert line.queue.depth() == job.partitions_total == 2
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), RuntimeError("a bug")])
+def test_a_chore_that_fails_keeps_no_other_from_being_done(
+    line: JobLine, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def purge() -> int:
+        raise error
+
+    monkeypatch.setattr(line.registry, "purge", purge)
+    done: list[str] = []
+    line.recovery(line.worker(), tidy=lambda: done.append("tidied")).clean_up()
+    assert done == ["tidied"]
+
+
+def test_cleaning_up_among_many_blobs_holds_up_no_job(line: JobLine) -> None:
+    line.clock.now = time.time()
+    begun, listed, over = threading.Event(), threading.Event(), threading.Event()
+
+    def tidy() -> None:
+        begun.set()
+        listed.wait(15.0)
+        over.set()
+
+    recovery = line.recovery(line.worker(), tidy=tidy)
+    recovery.start()
+    try:
+        assert begun.wait(10.0)
+        a_job(line)
+        recovery.nudge()
+        until = time.monotonic() + 10.0
+        while line.queue.depth() < 2 and time.monotonic() < until:
+            time.sleep(0.02)
+        assert line.queue.depth() == 2
+        assert not over.is_set()
+    finally:
+        listed.set()
+        recovery.close()
 
 
 def test_a_job_that_cannot_be_finished_holds_up_no_other(line: JobLine) -> None:
