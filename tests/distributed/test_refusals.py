@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -95,10 +97,34 @@ def test_a_blob_store_that_is_not_the_deployments_is_refused(
 def test_the_first_processes_of_a_deployment_may_start_at_once(
     settled: Callable[..., Settings], databases: Callable[[], str], tmp_path: Path
 ) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     fresh = settled(database_url=databases(), blob_url=f"file://{tmp_path}")
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(migrate, [fresh] * 4))
         for role in pool.map(ForgeRole, [fresh] * 4):
             role.close()
+
+
+@pytest.mark.parametrize(
+    ("away", "said"),
+    [
+        (
+            {"database_url": "postgresql+psycopg://postgres@127.0.0.1:1/none"},
+            "tt: The database did not answer.",
+        ),
+        (
+            {"blob_url": "s3://bucket/folder", "s3_endpoint_url": "http://127.0.0.1:1"},
+            "tt: The storage does not answer (EndpointConnectionError): try again.",
+        ),
+    ],
+    ids=["PostgreSQL", "S3"],
+)
+def test_a_process_that_starts_while_a_server_is_away_ends_with_one_sentence(
+    deployment: Deployment, away: dict[str, str], said: str
+) -> None:
+    def start(role: str) -> subprocess.CompletedProcess[str]:
+        return deployment.run(role, **away, port="0")
+
+    with ThreadPoolExecutor(2) as pool:
+        for ended in pool.map(start, ("api", "worker", "trainer", "forge")):
+            assert (ended.returncode, ended.stdout) == (1, "")
+            assert ended.stderr.splitlines() == [said]
