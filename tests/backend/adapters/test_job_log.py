@@ -63,6 +63,22 @@ def lines(jobs: JobStore) -> list[tuple[str, str, int | None]]:
     return [(entry.level, entry.message, entry.partition) for entry in jobs.log("j1", 0, 1000)]
 
 
+@pytest.mark.parametrize(("cause", "kept"), [("a\0b", "a\ufffdb"), ("a\udcffb", "a?b")])
+def test_a_cause_that_no_database_can_hold_is_told_all_the_same(
+    jobs: JobStore, cause: str, kept: str
+) -> None:
+    add(jobs, 1)
+    jobs.note("j1", "info", cause, None, 2.0)
+    jobs.give_up(claim(jobs, 2.0), cause, final=True, now=3.0)
+    job = jobs.get("j1", "ann")
+    assert job.state is JobState.FAILED
+    assert job.error == f"Partition 0 failed after 1 attempt: {kept}"
+    (one,) = jobs.partitions("j1", -1, 10)
+    assert one.error == kept
+    assert ("info", kept, None) in lines(jobs)
+    assert ("error", job.error, 0) in lines(jobs)
+
+
 def test_the_log_tells_the_course_of_a_job(jobs: JobStore) -> None:
     add(jobs)
     first = claim(jobs, 2.0)

@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Dialect,
     Float,
     ForeignKeyConstraint,
     Index,
@@ -16,10 +17,26 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
 
 metadata = MetaData()
+
+
+class Told(TypeDecorator[str]):
+    """What people are told of a failure, whose cause may quote anything: a NUL, which PostgreSQL holds in no text, or
+    half of a surrogate pair is replaced, for a failure that cannot be written would be tried again for ever."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """As it is written."""
+        if value is None:
+            return None
+        return value.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
 
 model_names = Table(
     "model_names",
@@ -153,7 +170,7 @@ jobs = Table(
     Column("started", Float),
     Column("finished", Float),
     Column("last_updated", Float, nullable=False),
-    Column("error", Text),
+    Column("error", Told),
     Column("kind", String(16), nullable=False, server_default="score"),
     Column("model_name", String(63)),
     Column("model_version", Integer),
@@ -213,7 +230,7 @@ partitions = Table(
     Column("non_finite", BigInteger, nullable=False),
     # Rows scored by the attempt in work, told with each renewal of its lease.
     Column("rows_done", BigInteger, nullable=False, server_default="0"),
-    Column("error", Text),
+    Column("error", Told),
     ForeignKeyConstraint(["job_id"], ["jobs.job_id"]),
     Index("ix_partitions_state", "state", "lease_until"),
     Index("ix_partitions_next", "job_id", "state", "number"),
@@ -227,7 +244,7 @@ job_log = Table(
     Column("partition", Integer),
     Column("at", Float, nullable=False),
     Column("level", String(8), nullable=False),
-    Column("message", Text, nullable=False),
+    Column("message", Told, nullable=False),
     ForeignKeyConstraint(["job_id"], ["jobs.job_id"]),
     Index("ix_job_log_job", "job_id", "number"),
     sqlite_autoincrement=True,
@@ -246,7 +263,7 @@ webhooks = Table(
     # When it is tried next; null once it is settled.
     Column("due", Float),
     Column("delivered", Float),
-    Column("error", Text),
+    Column("error", Told),
     Index("ix_webhooks_due", "due"),
 )
 
