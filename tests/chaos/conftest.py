@@ -6,9 +6,11 @@ the promise says.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from chaos.checker import Upload
@@ -45,21 +47,28 @@ def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresNode]:
-    with had(PostgresNode) as node:
-        yield node
+def nodes() -> Iterator[tuple[PostgresNode, RabbitNode, WeedNode]]:
+    """All three, started at once: each of them is mostly waited for."""
+    with contextlib.ExitStack() as running, ThreadPoolExecutor() as pool:
+        postgres = pool.submit(running.enter_context, had(PostgresNode))
+        rabbit = pool.submit(running.enter_context, had(RabbitNode))
+        weed = pool.submit(running.enter_context, had(WeedNode))
+        yield postgres.result(), rabbit.result(), weed.result()
 
 
 @pytest.fixture(scope="session")
-def rabbit() -> Iterator[RabbitNode]:
-    with had(RabbitNode) as node:
-        yield node
+def postgres(nodes: tuple[PostgresNode, RabbitNode, WeedNode]) -> PostgresNode:
+    return nodes[0]
 
 
 @pytest.fixture(scope="session")
-def weed() -> Iterator[WeedNode]:
-    with had(WeedNode) as node:
-        yield node
+def rabbit(nodes: tuple[PostgresNode, RabbitNode, WeedNode]) -> RabbitNode:
+    return nodes[1]
+
+
+@pytest.fixture(scope="session")
+def weed(nodes: tuple[PostgresNode, RabbitNode, WeedNode]) -> WeedNode:
+    return nodes[2]
 
 
 @pytest.fixture(scope="session")
@@ -99,6 +108,9 @@ def standing(
     database.close()
     dsn = f"host=127.0.0.1 port={postgres.port} user=postgres dbname=chaos connect_timeout=5"
     with Deployment(folder, environ, dsn, model_id) as deployment:
+        # They become ready while the api does.
+        deployment.start_worker()
+        deployment.start_worker()
         deployment.start_api()
         yield deployment
 
