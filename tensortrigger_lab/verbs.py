@@ -234,7 +234,7 @@ def partitions(job_id: str, *, client: Client | None = None) -> display.Listing[
     """What a job is cut into, and how far each partition is, as a list that shows itself as a table.
 
     Example:
-        >>> [part.state for part in tt.partitions(job_id)]  # doctest: +SKIP
+        >>> [part.state for part in tt.job(job_id).partitions()]  # doctest: +SKIP
         ['done', 'claimed']
     """
     client = client or session().client
