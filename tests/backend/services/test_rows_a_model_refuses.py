@@ -92,7 +92,7 @@ def finished(line: JobLine, job: Job) -> Job:
 @pytest.mark.parametrize(
     ("row_format", "write"),
     [(RowFormat.CSV, as_csv), (RowFormat.NDJSON, as_ndjson), (RowFormat.ARROW, as_arrow)],
-    ids=str,
+    ids=["csv", "ndjson", "arrow"],
 )
 def test_only_the_rows_that_the_model_cannot_take_are_rejected_and_kept_columns_stay_with_theirs(
     line: JobLine, version: ModelVersion, row_format: RowFormat, write: Any
