@@ -72,7 +72,7 @@ test: labextension browser servers ## Run all tests
 chaos: $(STAMP) servers ## Break a deployment as often as is promised, and check every row
 	TENSORTRIGGER_CHAOS=full $(BIN)/python -m pytest tests/chaos --timeout 14400
 
-quick: $(STAMP) ## Run the tests that need neither TensorFlow nor a running backend
+quick: $(STAMP) ## Run the tests that need no TensorFlow, no running backend and no other server
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
 check: $(STAMP) ## Lint, check types and import layers

@@ -1,4 +1,4 @@
-"""Which tests start TensorFlow or a whole backend, and which of them stay together in one process.
+"""Which tests start TensorFlow, a whole backend or other servers, and which of them stay together in one process.
 
 ``make quick`` leaves the former out. ``make test`` runs two processes: a file stays whole, and so do the files that
 share a server or published models, so that these are made once. What takes longest comes first.
@@ -21,6 +21,9 @@ SLOW = tuple(
         *("distributed", "chaos"),
     )
 )
+
+SERVERS = {"postgresql_server", "rabbitmq_server", "s3_server", "broker", "postgresql", "rabbitmq", "s3"}
+"""Fixtures that start one, and parameters that stand for it."""
 
 TOGETHER = {
     "backend/api/": "one server with models",
@@ -47,11 +50,18 @@ def shared_by(path: str) -> str:
     return next((shared for beginning, shared in TOGETHER.items() if inside.startswith(beginning)), path)
 
 
+def needs_server(item: pytest.Item) -> bool:
+    """Whether a test talks to PostgreSQL, RabbitMQ or S3."""
+    chosen = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    named = {*getattr(item, "fixturenames", ()), *(value for value in chosen if isinstance(value, str))}
+    return bool(SERVERS & named)
+
+
 # First, because the runner leaves tests out in a hook of the same name.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if any(folder in item.path.parents for folder in SLOW):
+        if needs_server(item) or any(folder in item.path.parents for folder in SLOW):
             item.add_marker(pytest.mark.slow)
     first = list(dict.fromkeys(TOGETHER.values()))
 
