@@ -7,20 +7,12 @@ import time
 from collections import Counter
 
 import pytest
+from wake_ups import ONE, TWO, received
 
 from tensortrigger_backend.adapters.queue_memory import MemoryQueue
 from tensortrigger_backend.domain.errors import Unavailable
 from tensortrigger_backend.domain.jobs import JobKind, WakeUp
-from tensortrigger_backend.ports.jobs import Delivery, Queue
-
-ONE, TWO = WakeUp("j", 1), WakeUp("j", 2)
-
-
-def received(queue: Queue) -> Delivery:
-    """The next message, which is on its way."""
-    delivery = queue.receive(10.0)
-    assert delivery is not None
-    return delivery
+from tensortrigger_backend.ports.jobs import Queue
 
 
 def settles(queue: Queue, depth: int) -> bool:
