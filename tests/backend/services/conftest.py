@@ -14,6 +14,7 @@ import numpy.typing as npt
 import onnx
 import pytest
 from hypothesis import settings
+from intakes import SCHEMA
 from onnx import TensorProto, helper, numpy_helper
 
 from tensortrigger_backend.adapters.artifact_file import GRAPH, Manifest, write_artifact
@@ -333,6 +334,12 @@ def line(tmp_path: Path, clock: Clock, database: Database, unstarted_forge: Forg
     executor.shutdown()
     engine.close()
     launcher.close()
+
+
+@pytest.fixture
+def version(line: JobLine) -> ModelVersion:
+    """The model y = a + 10 b."""
+    return line.publish(np.array([[1.0], [10.0]]), SCHEMA)
 
 
 @pytest.fixture
