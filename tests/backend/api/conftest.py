@@ -1,9 +1,10 @@
-"""A real backend in a process of its own, and real Keras models to publish to it."""
+"""A real backend in a process of its own, and real models: Keras files to publish, and one that is there already."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -16,7 +17,18 @@ from typing import Any
 
 import httpx
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from tensortrigger_backend.adapters.artifact_file import GRAPH, Manifest, write_artifact
+from tensortrigger_backend.adapters.blobs_local import LocalBlobs
+from tensortrigger_backend.adapters.sql.database import Database
+from tensortrigger_backend.adapters.sql.model_store import SqlModelStore
+from tensortrigger_backend.domain.models import ModelVersion, VersionState
+from tensortrigger_backend.domain.publishing import ONNX, ForgeVerdict
+from tensortrigger_backend.domain.schema import VectorSchema
+from tensortrigger_backend.domain.tensors import Signature, TensorSpec
 
 HERE = Path(__file__).parent
 PATIENCE = "120"
@@ -184,3 +196,81 @@ def tensors(server: Server, models: Path) -> dict[str, dict[str, Any]]:
 def expected(models: Path) -> Callable[[str], Any]:
     """Inputs x0, x1 and answers y0, y1 of an original, by the file's name."""
     return lambda name: np.load(models / f"{name}.npz")
+
+
+LINEAR = {
+    "a": {"var_type": "FLOAT", "index": 0},
+    "b": {"var_type": "INT", "index": 1},
+    "city": {
+        "var_type": "STRING",
+        "index": 2,
+        "categories": ["Rome", "Oslo"],
+        "nullable": True,
+        "fill": "Rome",
+    },
+}
+WEIGHTS = np.array([[1.0], [10.0], [100.0]], np.float32)
+
+
+def seed(data_dir: Path, owner: str = "local") -> None:
+    """Put a ready model into a data folder, as the forge would leave it, without TensorFlow."""
+    data_dir.mkdir(exist_ok=True)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 1])],
+        [numpy_helper.from_array(WEIGHTS, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    signature = Signature((TensorSpec("x", "float32", (-1, 3)),), (TensorSpec("y", "float32", (-1, 1)),))
+    artifact = data_dir / "made"
+    write_artifact(artifact, Manifest(ONNX, signature), {GRAPH: model.SerializeToString()})
+    blobs = LocalBlobs(data_dir, "seed")
+    blobs.put("models/m0/source", b"what was uploaded")
+    blobs.put("models/m0/servable", artifact.read_bytes())
+    artifact.unlink()
+    database = Database(f"sqlite:///{data_dir / 'tensortrigger.db'}")
+    database.migrate()
+    store = SqlModelStore(database)
+    version = ModelVersion(
+        model_id="m0",
+        owner=owner,
+        name="linear",
+        title="Linear",
+        description="",
+        state=VersionState.RECEIVED,
+        source_key="models/m0/source",
+        source_sha256="0" * 64,
+        size=1,
+        created=time.time(),
+        schema=VectorSchema.parse(LINEAR),
+    )
+    store.add(version)
+    verdict = ForgeVerdict(True, format="keras", signature=signature, engine=ONNX, max_deviation=0.0)
+    store.make_ready("m0", verdict, "models/m0/servable", "1" * 64, time.time())
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that is the source of ``here``."""
+    return tmp_path_factory.mktemp("lake")
+
+
+@pytest.fixture(scope="session")
+def here(
+    start_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory, lake: Path
+) -> Iterator[Server]:
+    """A server with the model ``linear``, slices of 40 rows, and a source."""
+    data_dir = tmp_path_factory.mktemp("formats") / "data"
+    seed(data_dir)
+    settings = {
+        "slice_rows": "40",
+        "max_upload": str(1 << 24),
+        "sources": json.dumps({"lake": f"file://{lake}"}),
+    }
+    server = start_server(data_dir=data_dir, log_level="warning", trainers="0", **settings)
+    yield server
+    assert server.stop() == 0
