@@ -264,8 +264,11 @@ class Deployment:
         return {row.message.split()[1] for row in told}
 
     def refusals(self, worker: Process) -> list[str]:
-        """What the worker said of claims that it had lost when it came back to them."""
-        events = ('"worker.lost_claim"', '"worker.commit_refused"')
+        """What the worker said of claims that it had lost when it came back to them.
+
+        One that stood still in the middle of a write finds its transaction ended by the database, and postpones it.
+        """
+        events = ('"worker.lost_claim"', '"worker.commit_refused"', '"worker.postponed"')
         return [line for line in worker.said.splitlines() if any(event in line for event in events)]
 
     def until_reclaimed(self, stale: Any) -> Any:

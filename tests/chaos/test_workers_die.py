@@ -69,6 +69,8 @@ def stopped_with_work(deployment: Deployment, chance: random.Random) -> tuple[Pr
     """A worker that is stopped, and the claim that it holds."""
     worker = chance.choice(deployment.workers)
     worker.send(signal.SIGSTOP)
+    # What it had sent before is done all the same.
+    time.sleep(0.05)
     held = deployment.claimed(worker)
     if held:
         return worker, held[0]
