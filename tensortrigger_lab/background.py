@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tensortrigger_lab import display
-from tensortrigger_lab.errors import JobFailed
+from tensortrigger_lab.errors import JobFailed, UnexpectedAnswer
 from tensortrigger_lab.job_handle import JobHandle
 from tensortrigger_lab.progress import Progress
 from tensortrigger_lab.rows_file import results_type_of
@@ -47,11 +48,7 @@ class Job(JobHandle):
 
         ``attrs`` holds ``job_id``, ``model_id``, ``rows_rejected`` and the first 1,000 ``rejects``.
         """
-        from tensortrigger_lab.scored import best_format, read_results
-
-        media_type = best_format(self.record)
-        with self.client.results_stream(self.job_id, media_type) as chunks:
-            frame = read_results(chunks, self.record.progress.rows_total, self.record.keep, media_type)
+        frame = self._results()
         rejected = self.record.progress.rows_rejected
         rejects = self.client.rejects(self.job_id) if rejected else []
         frame.attrs = {
@@ -61,6 +58,20 @@ class Job(JobHandle):
             "rejects": [display.reject_members(reject) for reject in rejects],
         }
         return frame
+
+    def _results(self) -> pd.DataFrame:
+        from tensortrigger_lab.scored import formats, read_results
+
+        total, keep = self.record.progress.rows_total, self.record.keep
+        *better, last = formats(self.record)
+        for media_type in better:
+            with (
+                contextlib.suppress(UnexpectedAnswer),
+                self.client.results_stream(self.job_id, media_type) as chunks,
+            ):
+                return read_results(chunks, total, keep, media_type)
+        with self.client.results_stream(self.job_id, last) as chunks:
+            return read_results(chunks, total, keep, last)
 
     def results_csv(self) -> Any:
         """A context manager that gives the results as CSV bytes, streamed; rejected rows are absent."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING
@@ -18,10 +18,13 @@ IN_MEMORY = 16 << 20
 """Bytes of results that are held in memory; more go through a temporary file."""
 
 
-def best_format(job: JobRecord) -> str:
-    """The media type of results that loses nothing: kept columns of Parquet and Arrow have types that a CSV has not."""
-    typed = job.keep and job.row_format in ("parquet", "arrow")
-    return PARQUET if typed and find_spec("pyarrow") else CSV
+def formats(job: JobRecord) -> Sequence[str]:
+    """Media types of results, the best first: kept columns of Parquet and Arrow have types that a CSV has not.
+
+    A CSV holds what Parquet and pandas cannot exchange, such as times after the year 9999.
+    """
+    typed = job.keep and job.row_format in ("parquet", "arrow") and find_spec("pyarrow")
+    return (PARQUET, CSV) if typed else (CSV,)
 
 
 def read_results(
@@ -30,7 +33,8 @@ def read_results(
     """One float column an output, indexed 0 to ``rows_total - 1``; NaN where a row has no result.
 
     Args:
-        kept: columns that were carried through, which come first and as pandas reads them.
+        kept: columns that were carried through, which come first and as pandas reads them; of Parquet as types that
+            hold whole numbers beside missing ones.
         media_type: CSV or Parquet.
 
     Raises:
@@ -39,15 +43,16 @@ def read_results(
     import pandas as pd
     from pandas.api.types import is_numeric_dtype
 
-    read = pd.read_parquet if media_type == PARQUET else pd.read_csv
-
     with SpooledTemporaryFile(max_size=IN_MEMORY) as spool:
         for chunk in chunks:
             spool.write(chunk)
         spool.seek(0)
         try:
-            frame = read(spool).set_index("row")
-        except (ValueError, KeyError, OSError) as error:
+            if media_type == PARQUET:
+                frame = pd.read_parquet(spool, dtype_backend="numpy_nullable").set_index("row")
+            else:
+                frame = pd.read_csv(spool).set_index("row")
+        except (ValueError, KeyError, OSError, ImportError) as error:
             raise UnexpectedAnswer(f"The results of the job cannot be read: {error}.") from error
     frame.index.name = None
     # Without a single row pandas cannot tell that a column holds numbers.

@@ -134,7 +134,8 @@ def test_what_a_parquet_file_keeps_comes_back_in_its_own_types(
     path = f"/jobs/{shapes.job_id}"
     job = {**shapes.job(rows_done=3, rows_total=3), "keep": ["day", "id"], "row_format": "parquet"}
     days = pd.to_datetime(["2026-01-02", "2026-01-03", "2026-01-04"])
-    table = pd.DataFrame({"age": [1, 2, 3], "day": days, "id": ["007", "008", "009"]})
+    ids = [2**53 + 1, 2**53 + 2, 2**53 + 3]
+    table = pd.DataFrame({"age": [1, 2, 3], "day": days, "id": ids})
     table.to_parquet(tmp_path / "rows.parquet", index=False)
     answered = table.drop(columns="age").assign(output=[0.25, 0.5, 0.75]).iloc[[0, 2]]
     answered.insert(0, "row", [0, 2])
@@ -144,8 +145,22 @@ def test_what_a_parquet_file_keeps_comes_back_in_its_own_types(
     assert scored.asked(f"{path}/results")[0].headers["Accept"] == "application/vnd.apache.parquet"
     assert frame["day"].dtype == days.dtype
     assert frame["day"].tolist() == [days[0], pd.NaT, days[2]]
-    assert frame["id"].tolist()[::2] == ["007", "009"]
+    assert frame["id"].tolist()[::2] == ids[::2]
+    assert frame["output"].dtype == "float64"
     assert frame["output"].isna().tolist() == [False, True, False]
+
+
+def test_results_that_pandas_cannot_read_as_parquet_are_fetched_as_csv(
+    scored: Any, client: Client, shapes: Any
+) -> None:
+    path = f"/jobs/{shapes.job_id}"
+    text = "row,day,output\n0,12026-01-02T00:00:00,0.25\n"
+    scored.on("GET", f"{path}/results", httpx.Response(200, content=b"PAR1"), httpx.Response(200, text=text))
+    job = {**shapes.job(rows_done=1, rows_total=1), "keep": ["day"], "row_format": "parquet"}
+    frame = Job(JobRecord.read(job), client).results()
+    assert frame["day"].tolist() == ["12026-01-02T00:00:00"]
+    accepted = [request.headers["Accept"] for request in scored.asked(f"{path}/results")]
+    assert accepted == ["application/vnd.apache.parquet", "text/csv"]
 
 
 @pytest.mark.parametrize(
