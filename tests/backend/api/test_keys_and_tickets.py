@@ -66,6 +66,14 @@ def test_a_key_opens_by_either_header_and_never_by_the_query(locked: Any) -> Non
     assert locked.client.get("/models", headers={"Authorization": f"Basic {key}"}).status_code == 401
 
 
+def test_who_has_no_key_is_told_of_no_parameter(locked: Any) -> None:
+    for path in ("/models?limitt=3", "/jobs?stat=failed", "/v1/tensor-trigger/runs?name=x"):
+        answer = locked.client.get(path)
+        assert answer.status_code == 401
+        assert "limit" not in answer.json()["message"]
+        assert "errors" not in answer.json()
+
+
 @pytest.mark.parametrize(
     "change", [lambda key: key[:-1] + ("A" if key[-1] != "A" else "B"), lambda key: key + "x"]
 )

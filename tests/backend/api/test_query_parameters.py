@@ -49,3 +49,12 @@ def test_beside_a_json_body_it_is_said_where_the_option_goes(server: Any) -> Non
 def test_a_probe_may_ask_as_it_likes(server: Any) -> None:
     assert server.client.get("/health_check?from=balancer").status_code == 200
     assert server.client.get("/ready?1700000000").status_code == 200
+
+
+@pytest.mark.parametrize("unique", ["1700000000123", "_=1700000000123"])
+def test_what_clients_add_so_that_nothing_is_cached_is_no_misspelt_parameter(server: Any, unique: str) -> None:
+    assert server.client.get(f"/models?{unique}").status_code == 200
+    assert server.client.get(f"/models?limit=3&{unique}").status_code == 200
+    assert server.client.post(f"/jobs?{unique}", **ROWS).status_code == 404
+    (error,) = server.client.get(f"/models?limitt=3&{unique}").json()["errors"]
+    assert error["loc"] == ["limitt"]

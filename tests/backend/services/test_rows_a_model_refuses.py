@@ -56,6 +56,25 @@ def embedding(target: Path, weights: npt.NDArray[Any], dtype: str) -> Signature:
     return signature
 
 
+def unfolding(target: Path, weights: npt.NDArray[Any], dtype: str) -> Signature:
+    """Write the servable that repeats each row's number more often than any machine has bytes for."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Expand", ["x", "often"], ["wide"]),
+            helper.make_node("ReduceMax", ["wide"], ["y"], axes=[1], keepdims=1),
+        ],
+        "unfolding",
+        [helper.make_tensor_value_info("x", helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), ["batch", 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 1])],
+        [numpy_helper.from_array(np.array([1, 1 << 45]), "often")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    signature = Signature((TensorSpec("x", dtype, (-1, 1)),), (TensorSpec("y", "float32", (-1, 1)),))
+    write_artifact(target, Manifest(ONNX, signature), {GRAPH: model.SerializeToString()})
+    return signature
+
+
 @pytest.fixture
 def version(line: JobLine) -> ModelVersion:
     line.limits = CutSize(20_000, 1 << 24, 1 << 24)
@@ -132,6 +151,26 @@ def test_a_job_of_which_the_model_takes_no_row_has_as_many_rejects_as_rows(
     rejects = [one for some in line.scoring().all_rejects(ANN, job.job_id) for one in some]
     assert [one.row for one in rejects] == list(range(5000))
     assert line.rows(job)[0] == []
+
+
+def test_however_many_rows_the_model_refuses_the_log_stays_short(
+    line: JobLine, version: ModelVersion, capfd: pytest.CaptureFixture[str]
+) -> None:
+    finished(line, line.upload(version, as_csv([5000] * 2000)))
+    assert len("".join(capfd.readouterr()).splitlines()) < 50
+
+
+def test_rows_that_take_more_memory_than_there_is_are_not_rejected_as_if_they_were_wrong(
+    line: JobLine,
+) -> None:
+    job = line.upload(line.publish(TABLE, SCHEMA, write=unfolding), as_csv([0, 1, 2]))
+    for _ in range(8):
+        line.run()
+        line.clock.wait(31.0)
+    failed = line.state(job)
+    assert (failed.state, failed.rows_rejected) == (JobState.FAILED, 0)
+    assert failed.error is not None
+    assert "5 attempts: There is not enough memory for 3 rows" in failed.error
 
 
 def test_rows_of_a_partition_in_work_are_told_as_they_are_scored_or_rejected(
