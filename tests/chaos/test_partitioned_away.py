@@ -56,6 +56,8 @@ def test_a_worker_that_is_cut_off_past_its_lease_adds_no_row_and_works_again_aft
             while True:
                 for cable in pulled:
                     network.enter_context(cable.pulled())
+                # What was on its way has arrived.
+                time.sleep(0.05)
                 if held := deployment.claimed(remote):
                     break
                 network.close()
