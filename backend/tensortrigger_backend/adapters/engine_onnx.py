@@ -20,7 +20,9 @@ EXTENDED = "extended"
 OPTIMIZATIONS = (None, EXTENDED)
 """All of them, or those that leave the order of additions as it is: some models magnify its rounding."""
 
-_QUIET = 3
+_QUIET = 4
+"""Fatal alone: each error is raised as well, and a job by whose halves refused rows are found would log every one."""
+_OUT_OF_MEMORY = re.compile(r"bad_alloc|Failed to allocate")
 _NAMED = re.compile(r"(?:input|Input|name)[: ]+'?\"?([\w.\-]+)")
 
 
@@ -72,7 +74,12 @@ class OnnxServable:
         return ONNX
 
     def infer(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-        """Answer one batch; every array is of its signature's dtype, batch axis first."""
+        """Answer one batch; every array is of its signature's dtype, batch axis first.
+
+        Raises:
+            InvalidInput: a shape or a value that the model cannot take.
+            Unavailable: the model was unloaded, or the memory does not suffice.
+        """
         session = self._session
         if session is None:
             raise Unavailable("This model was just unloaded; try again.")
@@ -88,10 +95,14 @@ class OnnxServable:
         self._session = None
 
     def _explain(self, inputs: Mapping[str, npt.NDArray[Any]], error: Exception) -> None:
-        """Raise what the caller can mend; return where the fault is not the caller's."""
+        """Raise what the caller can mend, or try again; return where it is neither."""
         faults = shape_faults(self._signature, inputs)
         if faults:
             raise InvalidInput.of(*faults) from error
+        if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+            # Not a fault of what was sent: elsewhere, or in a while, the same rows may be answered.
+            rows = len(next(iter(inputs.values())))
+            raise Unavailable(f"There is not enough memory for {rows} rows of this model.") from error
         if type(error).__module__.startswith("onnxruntime"):
             first = self._signature.inputs[0]
             named = _NAMED.search(str(error))

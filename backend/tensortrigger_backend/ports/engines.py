@@ -32,7 +32,7 @@ class Servable(Protocol):
 
         Raises:
             InvalidInput: a shape that the model cannot take.
-            Unavailable: the engine's process died twice in a row on this batch.
+            Unavailable: the engine's process died twice in a row on this batch, or its memory does not suffice.
         """
 
     def close(self) -> None:

@@ -164,8 +164,10 @@ def test_rows_that_take_more_memory_than_there_is_are_not_rejected_as_if_they_we
     line: JobLine,
 ) -> None:
     job = line.upload(line.publish(TABLE, SCHEMA, write=unfolding), as_csv([0, 1, 2]))
+    worker = line.worker()
     for _ in range(8):
-        line.run()
+        line.recovery(worker).look_after()
+        line.work(worker)
         line.clock.wait(31.0)
     failed = line.state(job)
     assert (failed.state, failed.rows_rejected) == (JobState.FAILED, 0)
