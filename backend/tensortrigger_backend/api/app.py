@@ -27,7 +27,7 @@ from tensortrigger_backend.api import (
     native_uploads,
     operations,
 )
-from tensortrigger_backend.api.auth import host_allowed
+from tensortrigger_backend.api.auth import host_allowed, identify
 from tensortrigger_backend.api.feeds import Feeds
 from tensortrigger_backend.api.reading import LARGE_BODIES, known_parameters
 from tensortrigger_backend.api.shapes import request_schemas
@@ -103,7 +103,8 @@ def create_app(
     errors.install(app)
     app.add_api_route("/", lambda: RedirectResponse("docs"), include_in_schema=False)
     for router in ROUTERS:
-        checked = [Depends(known_parameters)]
+        # In this order: only who may ask is told what a route's parameters are.
+        checked = [Depends(identify), Depends(known_parameters)]
         app.include_router(router, dependencies=checked)
         app.include_router(router, prefix=OLD_PREFIX, include_in_schema=False, dependencies=checked)
     # Probes may ask as they like.
