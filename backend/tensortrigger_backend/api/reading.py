@@ -153,10 +153,15 @@ def _no_other_parameters(request: Request, names: Collection[str], where: str) -
             (name,), "unknown_parameter", f"There is no parameter {name[:80]!r} {where}.", expected, name[:80]
         )
         for name in request.query_params
-        if name not in names
+        if name not in names and not _against_caches(name)
     ]
     if faults:
         raise InvalidInput.of(*faults[:20])
+
+
+def _against_caches(name: str) -> bool:
+    """Whether it only keeps answers from being cached, as the bare number of JupyterLab does and jQuery's ``_``."""
+    return name.isdigit() or name == "_"
 
 
 def member(members: dict[str, Any], name: str) -> Any:

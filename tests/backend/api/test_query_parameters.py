@@ -52,7 +52,9 @@ def test_a_probe_may_ask_as_it_likes(server: Any) -> None:
 
 
 @pytest.mark.parametrize("unique", ["1700000000123", "_=1700000000123"])
-def test_what_clients_add_so_that_nothing_is_cached_is_no_misspelt_parameter(server: Any, unique: str) -> None:
+def test_what_clients_add_so_that_nothing_is_cached_is_no_misspelt_parameter(
+    server: Any, unique: str
+) -> None:
     assert server.client.get(f"/models?{unique}").status_code == 200
     assert server.client.get(f"/models?limit=3&{unique}").status_code == 200
     assert server.client.post(f"/jobs?{unique}", **ROWS).status_code == 404
