@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from tensortrigger_backend.adapters.thrift_compact import I32, I64, STRUCT, CompactReader
@@ -18,36 +19,58 @@ FOOTER = 64 << 20
 """How large the description of a file may be."""
 MAX_PAGE = 64 << 20
 """Bytes that one page may unpack to; writers make pages of about one MiB."""
+MAX_DELTA_PAGE = 4 << 20
+"""The same of columns in a DELTA encoding: a text may repeat the one before it, so each may be as long as its page."""
 MAX_HEADER = 1 << 20
 _WINDOW = 4096
 # Fields of the structs of the footer and of a page's header.
 _ROW_GROUPS, _COLUMNS, _ROWS, _DESCRIBED = 4, 1, 3, 3
-_SIZE, _DATA_PAGE, _DICTIONARY_PAGE = 7, 9, 11
+_ENCODINGS, _SIZE, _DATA_PAGE, _DICTIONARY_PAGE = 2, 7, 9, 11
 _UNCOMPRESSED, _COMPRESSED = 2, 3
+_DELTA_LENGTH_BYTE_ARRAY, _DELTA_BYTE_ARRAY = 6, 7
 
 
 def check_pages(stream: BinaryIO, schema: Any, names: Sequence[str]) -> None:
-    """Raises InvalidInput where a page of these columns would unpack to more than ``MAX_PAGE``.
+    """Raises InvalidInput where a page of these columns would unpack to more than ``MAX_PAGE``, or ``MAX_DELTA_PAGE``.
 
     Args:
         schema: the file's own, as ``pyarrow.parquet`` has it.
     """
+    for name, chunk in _chunks_of(stream, schema, names):
+        most = MAX_DELTA_PAGE if chunk.delta else MAX_PAGE
+        for size in _page_sizes(stream, chunk):
+            if not 0 <= size <= most:
+                raise _too_large(name, size, most)
+
+
+def delta_texts(stream: BinaryIO, schema: Any, names: Sequence[str]) -> set[str]:
+    """Those of these columns that have texts in a DELTA encoding, which Arrow cannot read as dictionaries."""
+    return {name for name, chunk in _chunks_of(stream, schema, names) if chunk.delta}
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """One column of one group: the bytes of its pages, and whether it has texts in a DELTA encoding."""
+
+    at: int
+    size: int
+    delta: bool
+
+
+def _chunks_of(stream: BinaryIO, schema: Any, names: Sequence[str]) -> Iterator[tuple[str, _Chunk]]:
     paths = [schema.column(place).path for place in range(len(schema))]
     wanted = {place: path for place, path in enumerate(paths) if path in names}
-    reader = CompactReader(_footer(stream))
     try:
-        for place, column in _columns(reader, len(paths)):
+        for place, chunk in _columns(CompactReader(_footer(stream)), len(paths)):
             if place in wanted:
-                for size in _page_sizes(stream, column):
-                    if not 0 <= size <= MAX_PAGE:
-                        raise _too_large(wanted[place], size)
+                yield wanted[place], chunk
     except IndexError:
         raise ValueError("the description of the file is cut off") from None
 
 
-def _too_large(name: str, size: int) -> InvalidInput:
-    message = f"A page of column {name!r} unpacks to {size} bytes, {MAX_PAGE} at most: write smaller pages."
-    return InvalidInput.of(Fault(("input_data",), "parquet_page", message, str(MAX_PAGE), str(size)))
+def _too_large(name: str, size: int, most: int) -> InvalidInput:
+    message = f"A page of column {name!r} unpacks to {size} bytes, {most} at most: write smaller pages."
+    return InvalidInput.of(Fault(("input_data",), "parquet_page", message, str(most), str(size)))
 
 
 def _footer(stream: BinaryIO) -> bytes:
@@ -59,14 +82,14 @@ def _footer(stream: BinaryIO) -> bytes:
     return stream.read(length)
 
 
-def _columns(reader: CompactReader, count: int) -> Iterator[tuple[int, dict[int, int]]]:
-    """Each column of each group that has rows: its place in the schema, and the numbers that tell where it is."""
+def _columns(reader: CompactReader, count: int) -> Iterator[tuple[int, _Chunk]]:
+    """Each column of each group that has rows, with its place in the schema."""
     for field, kind in reader.fields():
         if field != _ROW_GROUPS:
             reader.skip(kind)
             continue
         for _ in reader.structs(kind):
-            rows, columns = 0, list[tuple[int, dict[int, int]]]()
+            rows, columns = 0, list[tuple[int, _Chunk]]()
             for inner, kind_of_it in reader.fields():
                 if inner == _COLUMNS:
                     columns += [(place, _described(reader)) for place in reader.structs(kind_of_it)]
@@ -80,8 +103,9 @@ def _columns(reader: CompactReader, count: int) -> Iterator[tuple[int, dict[int,
             yield from columns if rows else ()
 
 
-def _described(reader: CompactReader) -> dict[int, int]:
+def _described(reader: CompactReader) -> _Chunk:
     found: dict[int, int] = {}
+    encodings: set[int] = set()
     for field, kind in reader.fields():
         if field != _DESCRIBED:
             reader.skip(kind)
@@ -91,18 +115,20 @@ def _described(reader: CompactReader) -> dict[int, int]:
             for inner, kind_of_it in reader.fields():
                 if inner in (_SIZE, _DATA_PAGE, _DICTIONARY_PAGE):
                     found[inner] = reader.number(kind_of_it, I64)
+                elif inner == _ENCODINGS:
+                    encodings.update(reader.numbers(kind_of_it, I32))
                 else:
                     reader.skip(kind_of_it)
     if not {_SIZE, _DATA_PAGE} <= found.keys():
         raise ValueError("a column does not tell where it is")
-    return found
+    at = found[_DATA_PAGE]
+    if found.get(_DICTIONARY_PAGE):
+        at = min(at, found[_DICTIONARY_PAGE])
+    return _Chunk(at, found[_SIZE], not encodings.isdisjoint((_DELTA_LENGTH_BYTE_ARRAY, _DELTA_BYTE_ARRAY)))
 
 
-def _page_sizes(stream: BinaryIO, column: dict[int, int]) -> Iterator[int]:
-    at = column[_DATA_PAGE]
-    if column.get(_DICTIONARY_PAGE):
-        at = min(at, column[_DICTIONARY_PAGE])
-    end = at + column[_SIZE]
+def _page_sizes(stream: BinaryIO, chunk: _Chunk) -> Iterator[int]:
+    at, end = chunk.at, chunk.at + chunk.size
     if at < 0:
         raise ValueError("a column begins before the file does")
     while at < end:

@@ -9,13 +9,15 @@ from typing import Any, BinaryIO
 
 from tensortrigger_backend.adapters.arrow_columns import check_schema, read_columns, rows_at_once
 from tensortrigger_backend.adapters.kept_columns import MAX_BYTES, too_heavy, weigh
-from tensortrigger_backend.adapters.parquet_pages import FOOTER, check_pages
+from tensortrigger_backend.adapters.parquet_pages import FOOTER, check_pages, delta_texts
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
 from tensortrigger_backend.domain.jobs import Slice
 from tensortrigger_backend.domain.row_groups import GroupCutter
 from tensortrigger_backend.ports.rows import CutSize, RowBatch, RowSource, RowSplitter, Wanted
 
 BATCH_ROWS = 16_384
+DELTA_ROWS = 64
+"""The same of texts in a DELTA encoding, each of which may be as long as a page of them: 256 MiB at most."""
 BUFFER = 256 << 10
 """Bytes of a column that are read at a time."""
 
@@ -131,9 +133,11 @@ def _open(stream: BinaryIO, texts: Sequence[str]) -> Any:
 def _batches(stream: BinaryIO, slice_: Slice, wanted: Wanted) -> Iterator[tuple[Any, int]]:
     """Record batches of the slice's rows, each with the row that it begins with."""
     names = list(dict.fromkeys([*wanted.schema.input_names, *wanted.keep]))
-    types = {field.name: field.type for field in _open(stream, ()).schema_arrow}
+    plain = _open(stream, ())
+    types = {field.name: field.type for field in plain.schema_arrow}
     texts = [name for name in names if _is_text(types[name])]
-    file = _open(stream, texts)
+    delta = delta_texts(stream, plain.metadata.schema, texts) if texts else set()
+    file = _open(stream, [name for name in texts if name not in delta])
     first, groups, begins = 0, [], None
     for number in range(file.metadata.num_row_groups):
         rows = file.metadata.row_group(number).num_rows
@@ -142,17 +146,30 @@ def _batches(stream: BinaryIO, slice_: Slice, wanted: Wanted) -> Iterator[tuple[
             begins = first if begins is None else begins
         first += rows
     at, end = begins or 0, slice_.first_row + slice_.rows
-    size = rows_at_once(BATCH_ROWS, wanted)
+    size = rows_at_once(max(1, DELTA_ROWS // len(delta)) if delta else BATCH_ROWS, wanted)
     for batch in file.iter_batches(size, row_groups=groups, columns=names, use_threads=False):
         start, stop = max(slice_.first_row - at, 0), min(end - at, batch.num_rows)
         if start < stop:
             for name in texts:
                 # Places outside their dictionary would be followed otherwise.
                 batch.column(batch.schema.get_field_index(name)).validate(full=True)
+            batch = _without_views(batch)
             yield batch.slice(start, stop - start), at + start
         at += batch.num_rows
         if at >= end:
             return
+
+
+def _without_views(batch: Any) -> Any:
+    """Views of texts, as they come where no dictionary does, as the texts that all functions of Arrow know."""
+    import pyarrow as pa
+
+    return batch.cast(
+        pa.schema(
+            field.with_type(pa.large_string()) if pa.types.is_string_view(field.type) else field
+            for field in batch.schema
+        )
+    )
 
 
 def _is_text(arrow_type: Any) -> bool:

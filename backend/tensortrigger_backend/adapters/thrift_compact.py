@@ -53,6 +53,14 @@ class CompactReader:
             raise ValueError("a value of another kind")
         yield from range(count)
 
+    def numbers(self, kind: int, expected: int) -> Iterator[int]:
+        """The elements of a list of whole numbers, each of the kind that is expected."""
+        if kind not in _LISTS:
+            raise ValueError("a value of another kind")
+        count, inner = self._list()
+        for _ in range(count):
+            yield self.number(inner, expected)
+
     def skip(self, kind: int, depth: int = 0) -> None:
         """Pass over a value."""
         if depth > _DEEPEST:

@@ -127,6 +127,36 @@ def test_a_page_that_would_unpack_to_gigabytes_is_refused_by_name() -> None:
         cut(RowFormat.PARQUET, sink.getvalue(), 1 << 20, Wanted(VectorSchema((Field("a"),))))
 
 
+def as_delta(texts: list[str]) -> bytes:
+    """A Parquet file of one column, in which a text that repeats the one before it takes no room."""
+    sink = io.BytesIO()
+    pq.write_table(
+        pa.table({"city": texts}),
+        sink,
+        use_dictionary=False,
+        column_encoding={"city": "DELTA_BYTE_ARRAY"},
+        compression="none",
+    )
+    return sink.getvalue()
+
+
+def test_texts_that_repeat_each_other_are_unfolded_a_few_at_a_time() -> None:
+    data = as_delta(["x" * (1 << 20)] * 500)
+    assert len(data) < 2 << 20
+    splitter, (slice_,) = cut(RowFormat.PARQUET, data, 1 << 20, CITY, rows=500)
+    before = pa.total_allocated_bytes()
+    rejected = 0
+    for batch in row_formats()[RowFormat.PARQUET].read(Stored(data, slice_), splitter.columns, slice_, CITY):
+        rejected += len(batch.rejects)
+        assert pa.total_allocated_bytes() - before < 192 << 20
+    assert rejected == 500
+
+
+def test_a_page_of_long_texts_that_repeat_each_other_is_refused_by_name() -> None:
+    with pytest.raises(InvalidInput, match=r"A page of column 'city' unpacks to .* bytes, 4194304 at most"):
+        cut(RowFormat.PARQUET, as_delta(["x" * (5 << 20)] * 9), 1 << 20, CITY)
+
+
 def test_a_batch_that_would_unpack_to_gigabytes_is_refused() -> None:
     sink = io.BytesIO()
     zeros = pa.table({"a": np.zeros(17 << 20)})

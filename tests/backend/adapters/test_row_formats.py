@@ -154,6 +154,21 @@ def test_texts_of_every_kind_are_read(row_format: RowFormat, kind: Any) -> None:
     assert kept == {at: (text,) for at, text in enumerate(texts) if text != "Bath"}
 
 
+@pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+def test_texts_in_the_encodings_of_newer_parquet_writers_are_read(encoding: str, kind: Any) -> None:
+    texts = ["Rome", None, "Oslo", "Bath"] * 500
+    sink = io.BytesIO()
+    whole = pa.table({"city": pa.array(texts).cast(kind), "id": texts})
+    # Of two columns of texts one is in a dictionary, as many writers mix them.
+    pq.write_table(whole, sink, use_dictionary=["id"], column_encoding={"city": encoding}, row_group_size=600)
+    wanted = Wanted(VectorSchema((FIELDS[3],)), None, ("city", "id"))
+    values, rejects, kept = read(RowFormat.PARQUET, sink.getvalue(), wanted=wanted)
+    assert values == {at: [2.0 if text != "Rome" else 1.0] for at, text in enumerate(texts) if text != "Bath"}
+    assert set(rejects.values()) == {("city", "unknown_category")}
+    assert kept == {at: (text, text) for at, text in enumerate(texts) if text != "Bath"}
+
+
 @pytest.mark.parametrize("row_format", [RowFormat.PARQUET, RowFormat.ARROW])
 def test_a_column_of_a_type_that_holds_no_right_value_is_refused_by_name(row_format: RowFormat) -> None:
     whole = pa.table(
