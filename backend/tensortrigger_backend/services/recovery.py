@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -22,6 +23,8 @@ UNSENT_FOR: Final = 30.0
 """A queued partition that was told so many seconds ago, while the queue holds fewer messages than partitions wait, has
 lost its message, or a process that stands still has it in hand: tell it again. One message too many is harmless:
 whoever gets it finds nothing to claim."""
+PARTING: Final = 5.0
+"""Seconds that stopping waits for what is in hand, all of it together: less than the ten after which Docker kills."""
 
 
 class Recovery:
@@ -92,12 +95,13 @@ class Recovery:
         self._nudged.set()
 
     def close(self) -> None:
-        """Stop. Safe to repeat."""
+        """Begin nothing more, and wait a while for what is in hand. Safe to repeat."""
         self._stop.set()
         self._nudged.set()
+        until = time.monotonic() + PARTING
         for thread in self._threads:
             if thread.is_alive():
-                thread.join(timeout=10)
+                thread.join(timeout=max(until - time.monotonic(), 0.0))
 
     def resume(self) -> None:
         """On start a queue in memory is empty: tell every partition that waits, at once."""
@@ -145,6 +149,8 @@ class Recovery:
                 log.info("recovery.told_again", kind=str(kind), partitions=told, in_line=in_line)
 
     def _guarded(self, name: str, step: Callable[[], object]) -> None:
+        if self._stop.is_set():
+            return
         try:
             step()
         except TensorTriggerError as error:

@@ -105,6 +105,51 @@ def test_cleaning_up_among_many_blobs_holds_up_no_job(line: JobLine) -> None:
         recovery.close()
 
 
+def test_who_is_told_to_stop_begins_no_further_chore(line: JobLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, told = threading.Event(), threading.Event()
+
+    def purge() -> int:
+        begun.set()
+        told.wait(15.0)
+        return 0
+
+    monkeypatch.setattr(line.registry, "purge", purge)
+    tidied = threading.Event()
+    recovery = line.recovery(line.worker(), tidy=tidied.set)
+    recovery.start()
+    assert begun.wait(10.0)
+    monkeypatch.setattr("tensortrigger_backend.services.recovery.PARTING", 0.1)
+    recovery.close()
+    told.set()
+    monkeypatch.setattr("tensortrigger_backend.services.recovery.PARTING", 15.0)
+    recovery.close()
+    assert not tidied.is_set()
+
+
+def test_stopping_waits_once_for_all_that_hangs(line: JobLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tensortrigger_backend.services.recovery.PARTING", 2.0)
+    tidying, relaying, over = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(begun: threading.Event) -> int:
+        begun.set()
+        over.wait(15.0)
+        return 0
+
+    recovery = line.recovery(line.worker(), tidy=lambda: hang(tidying))
+    try:
+        recovery.start()
+        assert tidying.wait(10.0)
+        monkeypatch.setattr(line.jobs, "relay", lambda *_: hang(relaying))
+        recovery.nudge()
+        assert relaying.wait(10.0)
+        began = time.monotonic()
+        recovery.close()
+        assert 1.9 < time.monotonic() - began < 3.5
+    finally:
+        over.set()
+        recovery.close()
+
+
 def test_a_job_that_cannot_be_finished_holds_up_no_other(line: JobLine) -> None:
     first, second = two_jobs(line)
     worker = line.worker(jobs=Refusing(line.jobs, "all_done", error=lambda: Unavailable("away")))
