@@ -90,12 +90,19 @@ def as_arrow(
     return sink.getvalue()
 
 
+def as_polars_writes(rows: Rows) -> bytes:
+    """An Arrow file whose schema has neither a mark nor a length before it."""
+    data = as_arrow(rows, pa.ipc.new_file)
+    return data[:8] + data[16:]
+
+
 WRITERS: dict[str, tuple[RowFormat, Writer]] = {
     "csv": (RowFormat.CSV, as_csv),
     "ndjson": (RowFormat.NDJSON, as_ndjson),
     "parquet": (RowFormat.PARQUET, as_parquet),
     "arrow stream": (RowFormat.ARROW, as_arrow),
     "arrow file": (RowFormat.ARROW, lambda rows: as_arrow(rows, pa.ipc.new_file)),
+    "arrow file of polars": (RowFormat.ARROW, as_polars_writes),
     "arrow lz4": (RowFormat.ARROW, lambda rows: as_arrow(rows, compression="lz4")),
     "arrow in one batch": (RowFormat.ARROW, lambda rows: as_arrow(rows, size=10_000)),
 }

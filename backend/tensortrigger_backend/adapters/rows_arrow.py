@@ -17,6 +17,8 @@ from tensortrigger_backend.domain.arrow_messages import (
     SCHEMA,
     BrokenMessage,
     Message,
+    framed,
+    read_bare_schema,
     read_head,
     unpacked_size,
 )
@@ -31,6 +33,7 @@ PREFACE = 8
 MAX_BODY = 128 << 20
 """Bytes, packed and unpacked, of one batch of records, and of all dictionaries; a slice is read batch by batch."""
 BATCH_ROWS = 65_536
+_WINDOW = 4096
 
 
 class ArrowRows:
@@ -87,6 +90,7 @@ class ArrowSplitter:
         self._cutter = GroupCutter(size.rows, size.bytes)
         self._head = b""
         self._position: int | None = None
+        self._file = False
         self._body = 0
         self._ended = False
         self._opening = 0
@@ -109,7 +113,17 @@ class ArrowSplitter:
                 if self._position is None:
                     if len(data) < PREFACE:
                         break
-                    at = self._position = PREFACE if data.startswith(ARROW_MAGIC) else 0
+                    self._file = data.startswith(ARROW_MAGIC)
+                    at = self._position = PREFACE if self._file else 0
+                if self._file and not self.columns:
+                    bare = read_bare_schema(memoryview(data)[at:])
+                    if bare is None:
+                        break
+                    if bare:
+                        self._read_schema(framed(data[at : at + bare]))
+                        self._position += bare
+                        at += bare
+                        continue
                 found = read_head(memoryview(data)[at:])
                 if isinstance(found, int):
                     break
@@ -123,7 +137,7 @@ class ArrowSplitter:
     def finish(self) -> Iterator[Slice]:
         """See ``RowSplitter.finish``."""
         # A stream may do without the mark at its end, a file may not.
-        missing = self._body or self._head or self._position == PREFACE
+        missing = self._body or self._head or self._file
         if (missing and not self._ended) or not self.columns:
             raise _refused("The upload ends in the middle of an Arrow message: it was cut off.")
         yield from self._cutter.finish()
@@ -140,7 +154,7 @@ class ArrowSplitter:
         elif not self.columns:
             raise BrokenMessage("records before their schema")
         elif message.kind == DICTIONARY and self._records:
-            raise _refused("A dictionary changes between records: write the categories as plain texts.")
+            raise _refused("A dictionary comes after records: write the categories as plain texts.")
         elif message.kind == RECORDS:
             self._records = True
             if (self.rows + message.rows) * max(len(self.columns), 1) > self._limit:
@@ -167,6 +181,14 @@ def _opening(stream: BinaryIO) -> bytes:
     at = PREFACE if stream.read(PREFACE).startswith(ARROW_MAGIC) else 0
     messages: list[bytes] = []
     unpacked = 0
+    if at:
+        start = stream.read(_WINDOW)
+        with refusals(reading=True):
+            while (bare := read_bare_schema(start)) is None and (more := stream.read(len(start))):
+                start += more
+        if bare:
+            messages.append(framed(start[:bare]))
+            at += bare
     while True:
         with refusals(reading=True):
             message, raw = _message(stream, at)

@@ -67,6 +67,34 @@ def read_head(data: bytes | bytearray | memoryview) -> Message | int | None:
         raise BrokenMessage("a description that points outside itself") from None
 
 
+def read_bare_schema(data: bytes | bytearray | memoryview) -> int | None:
+    """Bytes of the schema that begins ``data`` with no mark before it: Polars begins a file so.
+
+    It ends at the mark of the next message. No schema holds one where a message may begin: its names are UTF-8, and its
+    numbers are offsets and kinds.
+
+    Returns:
+        zero where a mark comes first; None where there are too few bytes.
+
+    Raises:
+        BrokenMessage: it does not end.
+    """
+    start = bytes(data[:MAX_HEAD])
+    at = start.find(MARK)
+    while at > 0 and at % 8:
+        at = start.find(MARK, at + 1)
+    if at >= 0:
+        return at
+    if len(start) == MAX_HEAD:
+        raise BrokenMessage("a description without an end")
+    return None
+
+
+def framed(description: bytes) -> bytes:
+    """The message of this description, which has no body."""
+    return MARK + struct.pack("<i", len(description)) + description
+
+
 def unpacked_size(message: Message, body: bytes | memoryview) -> int:
     """Bytes that the buffers of a batch take in memory. Raises BrokenMessage where they lie outside the body."""
     total = 0

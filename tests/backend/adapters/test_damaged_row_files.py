@@ -49,13 +49,25 @@ def test_a_damaged_file_is_refused_and_never_crashes_the_reader(name: str) -> No
             outcomes.add("other rows than counted")
     assert "refused" in outcomes
     whole = (
-        len(data) - 20 if name == "parquet" else data.rindex(END) if name == "arrow file" else len(data) - 9
+        len(data) - 20 if name == "parquet" else data.rindex(END) if "arrow file" in name else len(data) - 9
     )
     for end in range(0, whole, 97):
         if row_format is RowFormat.ARROW and data[end : end + 4] == END[:4]:
             continue  # between two messages a stream may end
         with pytest.raises(InvalidInput):
             read(row_format, data[:end])
+
+
+@pytest.mark.parametrize("name", ["arrow file", "arrow file of polars"])
+def test_an_arrow_file_that_ends_between_two_batches_is_told_to_be_cut_off(name: str) -> None:
+    data = WRITERS[name][1]([(at, at / 2, at, True, "Rome", "note") for at in range(30)])
+    with pytest.raises(InvalidInput, match="cut off"):
+        read(RowFormat.ARROW, data[: data.rindex(END)])
+
+
+def test_an_arrow_file_whose_schema_never_ends_is_refused_before_all_of_it_came() -> None:
+    with pytest.raises(InvalidInput, match="a description without an end"):
+        cut(RowFormat.ARROW, b"ARROW1\0\0" + bytes(17 << 20), 1 << 20)
 
 
 def test_no_byte_of_the_description_of_a_parquet_file_ends_the_process_that_reads_it() -> None:
