@@ -8,26 +8,41 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from tensortrigger_backend.adapters.thrift_compact import I32, I64, STRUCT, CompactReader
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
+from tensortrigger_backend.domain.upload_format import PARQUET_MAGIC
 
-FOOTER = 64 << 20
-"""How large the description of a file may be."""
+FOOTER = 16 << 20
+"""How large the description of a file may be: walking over one of a MiB takes a tenth of a second and more."""
 MAX_PAGE = 64 << 20
 """Bytes that one page may unpack to; writers make pages of about one MiB."""
 MAX_DELTA_PAGE = 4 << 20
 """The same of columns in a DELTA encoding: a text may repeat the one before it, so each may be as long as its page."""
 MAX_HEADER = 1 << 20
 _WINDOW = 4096
+# Walks hold the interpreter's lock most of the time: side by side they would only keep requests waiting.
+_WALKING = threading.Lock()
 # Fields of the structs of the footer and of a page's header.
 _ROW_GROUPS, _COLUMNS, _ROWS, _DESCRIBED = 4, 1, 3, 3
 _ENCODINGS, _SIZE, _DATA_PAGE, _DICTIONARY_PAGE = 2, 7, 9, 11
 _UNCOMPRESSED, _COMPRESSED = 2, 3
 _DELTA_LENGTH_BYTE_ARRAY, _DELTA_BYTE_ARRAY = 6, 7
+
+
+def check_footer(stream: BinaryIO) -> None:
+    """Raises InvalidInput where the file describes itself in more than ``FOOTER`` bytes."""
+    stream.seek(max(0, stream.seek(0, os.SEEK_END) - 8))
+    end = stream.read(8)
+    length = int.from_bytes(end[:4], "little")
+    # Of a file that ends otherwise Arrow says what is wrong with it.
+    if end.endswith(PARQUET_MAGIC) and length > FOOTER:
+        message = f"The footer of the file has {length} bytes, {FOOTER} at most: write larger row groups."
+        raise InvalidInput.of(Fault(("input_data",), "parquet_footer", message, str(FOOTER), str(length)))
 
 
 def check_pages(stream: BinaryIO, schema: Any, names: Sequence[str]) -> None:
@@ -57,13 +72,14 @@ class _Chunk:
     delta: bool
 
 
-def _chunks_of(stream: BinaryIO, schema: Any, names: Sequence[str]) -> Iterator[tuple[str, _Chunk]]:
+def _chunks_of(stream: BinaryIO, schema: Any, names: Sequence[str]) -> list[tuple[str, _Chunk]]:
     paths = [schema.column(place).path for place in range(len(schema))]
     wanted = {place: path for place, path in enumerate(paths) if path in names}
+    footer = _footer(stream)
     try:
-        for place, chunk in _columns(CompactReader(_footer(stream)), len(paths)):
-            if place in wanted:
-                yield wanted[place], chunk
+        with _WALKING:
+            found = _columns(CompactReader(footer), len(paths))
+            return [(wanted[place], chunk) for place, chunk in found if place in wanted]
     except IndexError:
         raise ValueError("the description of the file is cut off") from None
 
@@ -76,8 +92,6 @@ def _too_large(name: str, size: int, most: int) -> InvalidInput:
 def _footer(stream: BinaryIO) -> bytes:
     stream.seek(-8, os.SEEK_END)
     (length,) = struct.unpack_from("<I", stream.read(8))
-    if length > FOOTER:
-        raise ValueError(f"a description of {length} bytes")
     stream.seek(-8 - length, os.SEEK_END)
     return stream.read(length)
 

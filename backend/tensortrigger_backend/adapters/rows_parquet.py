@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from tensortrigger_backend.adapters.arrow_columns import check_schema, read_columns, rows_at_once
 from tensortrigger_backend.adapters.kept_columns import MAX_BYTES, too_heavy, weigh
-from tensortrigger_backend.adapters.parquet_pages import FOOTER, check_pages, delta_texts
+from tensortrigger_backend.adapters.parquet_pages import FOOTER, check_footer, check_pages, delta_texts
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
 from tensortrigger_backend.domain.jobs import Slice
 from tensortrigger_backend.domain.row_groups import GroupCutter
@@ -74,6 +74,7 @@ class ParquetSplitter:
     def finish(self) -> Iterator[Slice]:
         """See ``RowSplitter.finish``."""
         with self._stored() as stream, refusals():
+            check_footer(stream)
             file = _open(stream, ())
             schema, metadata = file.schema_arrow, file.metadata
             self.columns = check_schema(schema, self._wanted, "parquet")

@@ -1,5 +1,7 @@
 """Structs of Thrift's compact protocol, in which Parquet describes itself: their fields are walked over, one by one.
 
+A footer may hold millions of fields, so what is done for each of them calls as little as it can.
+
 It is strict where Arrow's own reader takes what comes or looks away: both must see the same numbers.
 """
 
@@ -27,8 +29,12 @@ class CompactReader:
 
     def fields(self) -> Iterator[tuple[int, int]]:
         """Each field of the struct that begins here, with its kind; its value is to be taken before the next one."""
-        field = 0
-        while (head := self._byte()) != 0:
+        field, data = 0, self._data
+        while True:
+            head = data[self.at]
+            self.at += 1
+            if not head:
+                return
             field = field + (head >> 4) if head >> 4 else self._signed()
             if not 0 < field <= _LAST_FIELD:
                 raise ValueError("a field without a number")
@@ -67,19 +73,25 @@ class CompactReader:
             raise ValueError("a struct is nested too deep")
         if kind in _NUMBERS:
             self._unsigned()
-        elif kind == _BYTE:
-            self._pass(1)
-        elif kind == _DOUBLE:
-            self._pass(8)
         elif kind == _BINARY:
             self._pass(self._unsigned())
         elif kind == STRUCT:
             for _, inner in self.fields():
-                self.skip(inner, depth + 1)
+                if inner in _NUMBERS:
+                    self._unsigned()
+                else:
+                    self.skip(inner, depth + 1)
         elif kind in _LISTS:
             count, inner = self._list()
-            for _ in range(count):
-                self._skip_element(inner, depth)
+            if inner in _BOOLEANS or inner == _BYTE:
+                self._pass(count)
+            else:
+                for _ in range(count):
+                    self.skip(inner, depth + 1)
+        elif kind == _BYTE:
+            self._pass(1)
+        elif kind == _DOUBLE:
+            self._pass(8)
         elif kind == _MAP:
             count = self._unsigned()
             kinds = self._byte() if count else 0
@@ -111,15 +123,19 @@ class CompactReader:
         return byte
 
     def _unsigned(self) -> int:
-        number = shift = 0
-        while True:
-            byte = self._byte()
-            number |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return number
-            shift += 7
+        data, at = self._data, self.at
+        byte = data[at]
+        at += 1
+        number, shift = byte & 0x7F, 7
+        while byte >= 0x80:
             if shift > 63:
                 raise ValueError("a number is too long")
+            byte = data[at]
+            at += 1
+            number |= (byte & 0x7F) << shift
+            shift += 7
+        self.at = at
+        return number
 
     def _signed(self) -> int:
         number = self._unsigned()

@@ -6,6 +6,10 @@ import errno
 import io
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -15,7 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 from row_files import CITY, FIELDS, LIMIT, WRITERS, Stored, cut, read, streamed
 
+from tensortrigger_backend.adapters import parquet_pages
 from tensortrigger_backend.adapters.row_formats import row_formats
+from tensortrigger_backend.adapters.thrift_compact import CompactReader
 from tensortrigger_backend.domain.arrow_messages import MARK
 from tensortrigger_backend.domain.errors import InvalidInput
 from tensortrigger_backend.domain.fields import Field
@@ -137,6 +143,40 @@ def test_a_page_that_would_unpack_to_gigabytes_is_refused_by_name() -> None:
     )
     with pytest.raises(InvalidInput, match="A page of column 'a' unpacks to 75497"):
         cut(RowFormat.PARQUET, sink.getvalue(), 1 << 20, Wanted(VectorSchema((Field("a"),))))
+
+
+def test_a_parquet_file_that_describes_itself_at_too_great_length_is_told_so() -> None:
+    sink = io.BytesIO()
+    whole = pa.table({"a": [1.0]})
+    with pq.ParquetWriter(sink, whole.schema) as writer:
+        writer.write_table(whole)
+        writer.add_key_value_metadata({"note": "x" * (17 << 20)})
+    with pytest.raises(InvalidInput, match=r"footer of the file has 178\d+ bytes, 16777216 at most"):
+        cut(RowFormat.PARQUET, sink.getvalue(), 1 << 20, Wanted(VectorSchema((Field("a"),))))
+
+
+def test_the_descriptions_of_parquet_files_are_walked_over_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    walking: set[int] = set()
+    beside: list[int] = []
+
+    class Watched(CompactReader):
+        def structs(self, kind: int) -> Iterator[int]:
+            walking.add(threading.get_ident())
+            time.sleep(0.001)
+            beside.append(len(walking))
+            yield from super().structs(kind)
+            walking.discard(threading.get_ident())
+
+    monkeypatch.setattr(parquet_pages, "CompactReader", Watched)
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"a": np.arange(40.0)}), sink, row_group_size=2)
+    wanted = Wanted(VectorSchema((Field("a"),)))
+    with ThreadPoolExecutor(4) as pool:
+        cuts = [pool.submit(cut, RowFormat.PARQUET, sink.getvalue(), 1 << 20, wanted) for _ in range(4)]
+    assert all(len(one.result()[1]) == 10 for one in cuts)
+    assert set(beside) == {1}
 
 
 def as_delta(texts: list[str]) -> bytes:
