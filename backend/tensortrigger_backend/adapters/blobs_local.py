@@ -36,15 +36,15 @@ class LocalBlobs:
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._incoming.mkdir(parents=True, exist_ok=True)
 
-    def writer(self, key: str | None = None) -> _FileWriter:
+    def writer(self, key: str | None = None, hashed: bool = True) -> _FileWriter:
         """See ``BlobStore.writer``."""
         target = None if key is None else self._path(key)
         incoming = self._incoming / f"{self._writer}.{secrets.token_hex(8)}"
-        return _FileWriter(target, self._path, incoming, self._moving)
+        return _FileWriter(target, self._path, incoming, self._moving, hashed)
 
     def put(self, key: str, data: bytes) -> None:
         """See ``BlobStore.put``."""
-        writer = self.writer(key)
+        writer = self.writer(key, hashed=False)
         try:
             writer.write(data)
             writer.commit()
@@ -53,7 +53,7 @@ class LocalBlobs:
 
     def put_new(self, key: str, data: bytes) -> bool:
         """See ``BlobStore.put_new``."""
-        writer = self.writer(key)
+        writer = self.writer(key, hashed=False)
         try:
             writer.write(data)
             return writer.commit_new()
@@ -143,17 +143,20 @@ class _FileWriter:
         path_of: Callable[[str], Path],
         incoming: Path,
         moving: threading.Lock,
+        hashed: bool,
     ) -> None:
         self._target = target
         self._path_of = path_of
         self._moving = moving
         self._incoming = incoming
-        self._hash = hashlib.sha256()
+        self._hash = hashlib.sha256() if hashed else None
         self._stream = incoming.open("xb")
         self.size = 0
 
     @property
     def sha256(self) -> str:
+        if self._hash is None:
+            raise ValueError("a writer without a hash")
         return self._hash.hexdigest()
 
     def write(self, data: bytes) -> None:
@@ -163,7 +166,8 @@ class _FileWriter:
             raise Unavailable(
                 f"The storage cannot be written: {error.strerror}.", retry_after=30.0
             ) from error
-        self._hash.update(data)
+        if self._hash is not None:
+            self._hash.update(data)
         self.size += len(data)
 
     def commit(self, key: str | None = None) -> None:

@@ -59,12 +59,17 @@ class S3Blobs:
         self._writer = writer
         self._clock = clock
 
-    def writer(self, key: str | None = None) -> BlobWriter:
+    def writer(self, key: str | None = None, hashed: bool = True) -> BlobWriter:
         """See ``BlobStore.writer``."""
         target = None if key is None else self._full(key)
         name = f"{self._writer}.{secrets.token_hex(8)}"
         return S3Writer(
-            self._bucket, target, self._full, f"{self._root}{_NOTES}{name}", f"{self._root}{_STAGED}{name}"
+            self._bucket,
+            target,
+            self._full,
+            f"{self._root}{_NOTES}{name}",
+            f"{self._root}{_STAGED}{name}",
+            hashed,
         )
 
     def put(self, key: str, data: bytes) -> None:

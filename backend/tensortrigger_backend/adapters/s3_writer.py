@@ -39,14 +39,20 @@ class S3Writer:
     """
 
     def __init__(
-        self, bucket: S3Bucket, target: str | None, full_key: Callable[[str], str], note: str, staged: str
+        self,
+        bucket: S3Bucket,
+        target: str | None,
+        full_key: Callable[[str], str],
+        note: str,
+        staged: str,
+        hashed: bool = True,
     ) -> None:
         self._bucket = bucket
         self._target = target
         self._full_key = full_key
         self._note = note
         self._staged = staged
-        self._hash = hashlib.sha256()
+        self._hash = hashlib.sha256() if hashed else None
         self._buffer = bytearray()
         self._upload: _Upload | None = None
         self._ended = False
@@ -54,10 +60,13 @@ class S3Writer:
 
     @property
     def sha256(self) -> str:
+        if self._hash is None:
+            raise ValueError("a writer without a hash")
         return self._hash.hexdigest()
 
     def write(self, data: bytes) -> None:
-        self._hash.update(data)
+        if self._hash is not None:
+            self._hash.update(data)
         self.size += len(data)
         rest = memoryview(data)
         while rest:

@@ -89,7 +89,13 @@ async def submit(request: Request, core: CoreOf, caller: Caller) -> Response:
     order = order_of_query(request)
     key = idempotency(request, *order.told())
     intake = await asyncio.to_thread(
-        core.scoring.intake, caller, order.model_id, order.model, order.options, order.row_format
+        core.scoring.intake,
+        caller,
+        order.model_id,
+        order.model,
+        order.options,
+        order.row_format,
+        idempotent=key is not None,
     )
     try:
         return created(*await _stream_in(request, core, intake, key, order.priority))

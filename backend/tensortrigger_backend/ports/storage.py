@@ -41,7 +41,8 @@ class BlobWriter(Protocol):
     def size(self) -> int: ...
 
     @property
-    def sha256(self) -> str: ...
+    def sha256(self) -> str:
+        """Of what was written so far. Raises ValueError for a writer that was opened without."""
 
     def write(self, data: bytes) -> None: ...
 
@@ -59,8 +60,12 @@ class BlobWriter(Protocol):
 class BlobStore(Protocol):
     """Immutable byte strings under keys of ``/``-separated names."""
 
-    def writer(self, key: str | None = None) -> BlobWriter:
-        """Begin a blob; with None its key is told at ``commit``, when all its bytes are known."""
+    def writer(self, key: str | None = None, hashed: bool = True) -> BlobWriter:
+        """Begin a blob; with None its key is told at ``commit``, when all its bytes are known.
+
+        Args:
+            hashed: False where nobody asks for its SHA-256, which is a third of the work of writing.
+        """
 
     def put(self, key: str, data: bytes) -> None:
         """Write at once; the same key again replaces it whole."""

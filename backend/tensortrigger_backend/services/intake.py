@@ -29,6 +29,7 @@ class Intake:
     Args:
         key: of the blob that it becomes.
         size: where it is cut, and how large it may be as it is stored.
+        hashed: whether the writer is to know the SHA-256 of what is stored.
 
     Raises:
         InvalidInput: the model takes no rows, or the options contradict each other.
@@ -43,6 +44,7 @@ class Intake:
         options: JobOptions,
         size: CutSize,
         row_format: RowFormat | None,
+        hashed: bool,
     ) -> None:
         self.version = version
         self.key = key
@@ -61,7 +63,7 @@ class Intake:
         self._packed: bool | None = True if options.compression else None
         self._transcoder = Transcoder(options.encoding)
         self._committed = self._kept = False
-        self.writer = blobs.writer(key)
+        self.writer = blobs.writer(key, hashed)
 
     @property
     def splitter(self) -> RowSplitter:

@@ -59,7 +59,9 @@ class RemoteIntake:
         self._blobs.delete([old for old in there if -1 < _fence_of(old) < claim.fence])
         version = self._models.get(claim.model_id, None)
         options = claim.options
-        intake = Intake(self._blobs, self._formats, key, version, options, self._size, options.row_format)
+        intake = Intake(
+            self._blobs, self._formats, key, version, options, self._size, options.row_format, hashed=False
+        )
         try:
             with self._open(source) as stream:
                 feed_all(intake, _blocks(stream), heartbeat.check)

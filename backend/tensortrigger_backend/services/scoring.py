@@ -81,11 +81,13 @@ class Scoring:
         reference: str | None,
         options: JobOptions | None = None,
         row_format: RowFormat | None = None,
+        idempotent: bool = True,
     ) -> Intake:
         """Open an upload for the named model; ``submit`` makes it a job.
 
         Args:
             row_format: None where the first bytes tell, or else it is a CSV.
+            idempotent: whether ``submit`` may be given an idempotency key, which goes by the content.
 
         Raises:
             Forbidden, NotFound, Unavailable, InvalidInput: it cannot be scored.
@@ -93,7 +95,7 @@ class Scoring:
         options = options or JobOptions()
         version = self._version(principal, model_id, reference, options)
         key = f"jobs/{secrets.token_hex(16)}/upload"
-        return Intake(self._blobs, self._formats, key, version, options, self._size, row_format)
+        return Intake(self._blobs, self._formats, key, version, options, self._size, row_format, idempotent)
 
     def submit(
         self, intake: Intake, idempotency: Idempotency | None = None, priority: int = DEFAULT_PRIORITY

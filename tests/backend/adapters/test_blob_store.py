@@ -35,6 +35,17 @@ def test_a_blob_appears_with_its_commit_and_whole(blobs: BlobStore) -> None:
     assert blobs.keys("models") == ["models/m1/source"]
 
 
+def test_a_writer_that_need_not_know_its_hash_writes_the_same_and_says_so(blobs: BlobStore) -> None:
+    writer = blobs.writer("jobs/j1/upload", hashed=False)
+    writer.write(b"some ")
+    writer.write(b"rows")
+    with pytest.raises(ValueError, match="without a hash"):
+        assert writer.sha256
+    writer.commit()
+    assert writer.size == 9
+    assert blobs.read("jobs/j1/upload") == b"some rows"
+
+
 def test_a_blob_may_get_its_key_when_all_its_bytes_are_known(blobs: BlobStore) -> None:
     for _ in range(2):
         writer = blobs.writer()
