@@ -181,7 +181,7 @@ def plot(found: Mapping[str, Any], path: Path) -> None:
     rates.bar_label(bars, [f" {median(found[name]).rate:,.0f}" for name in shown], fontsize=8)
     rates.set(xlabel="rows a second", title=f"{found['rows']:,} rows of 32 floats")
     rates.invert_yaxis()
-    rates.margins(x=0.18)
+    rates.margins(x=0.25)
     rates.locator_params(axis="x", nbins=4)
     for name, colour, label in (("memory", ORANGE, "a worker"), ("scaling", GREY, "tt serve, whole process")):
         if not (runs := found.get(name, [])):
@@ -221,6 +221,7 @@ def plot(found: Mapping[str, Any], path: Path) -> None:
         counts = [statistics.median(run.rows / run.scoring for run in found[f"workers_{n}"]) for n in (1, 2)]
         bars = workers.bar(["one worker", "two workers"], counts, 0.5, color=[GREY, ORANGE])
         workers.bar_label(bars, ["", f"{speedup(found):.2f} x"])
+        workers.margins(y=0.12)
     workers.set(ylabel="rows a second while scoring", title="Workers of one thread, on S3")
     figure.suptitle(found["machine"], fontsize=8)
     figure.savefig(path, dpi=120)
