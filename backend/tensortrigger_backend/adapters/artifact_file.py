@@ -16,7 +16,8 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,17 +154,22 @@ def member_names(artifact: Path) -> frozenset[str]:
         raise Unavailable("The servable is damaged or missing; publish the model again.") from error
 
 
+@contextmanager
+def _undamaged() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise Unavailable("The servable is damaged or missing; publish the model again.") from error
+
+
 def read_member(artifact: Path, name: str) -> bytes:
     """The bytes of one member.
 
     Raises:
         Unavailable: it is damaged or missing.
     """
-    try:
-        with zipfile.ZipFile(artifact) as archive:
-            return archive.read(_stored(archive, name))
-    except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise Unavailable("The servable is damaged or missing; publish the model again.") from error
+    with _undamaged(), zipfile.ZipFile(artifact) as archive:
+        return archive.read(_stored(archive, name))
 
 
 def copy_member(artifact: Path, name: str, target: Path) -> None:
@@ -172,13 +178,10 @@ def copy_member(artifact: Path, name: str, target: Path) -> None:
     Raises:
         Unavailable: it is damaged or missing.
     """
-    try:
-        with zipfile.ZipFile(artifact) as archive:
-            stored = _stored(archive, name)
-            with archive.open(stored) as member, target.open("wb") as copy:
-                shutil.copyfileobj(member, copy, 1 << 20)
-    except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise Unavailable("The servable is damaged or missing; publish the model again.") from error
+    with _undamaged(), zipfile.ZipFile(artifact) as archive:
+        stored = _stored(archive, name)
+        with archive.open(stored) as member, target.open("wb") as copy:
+            shutil.copyfileobj(member, copy, 1 << 20)
 
 
 def read_members(artifact: Path) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ no reading. Nobody holds a thread while nothing happens.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -47,7 +48,7 @@ def point_frame(point: Point) -> bytes:
     return b"id: %d\nevent: metric\ndata: %s\n\n" % (point.seq, msgspec.json.encode(point))
 
 
-class Feed:
+class Feed(ABC):
     """Follows one thing while somebody watches.
 
     Attributes:
@@ -81,9 +82,9 @@ class Feed:
         """Whether nobody watches."""
         return not self._watchers
 
+    @abstractmethod
     async def _look(self) -> None:
         """See what is new. Raises NotFound when the thing is gone."""
-        raise NotImplementedError
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
