@@ -47,7 +47,8 @@ class JobStore(Protocol):
         """Messages of open jobs that were not sent yet, oldest first."""
 
     def relay(self, limit: int, send: Callable[[WakeUp], None]) -> int:
-        """Send the oldest messages and forget them; how many they were, those of ended jobs included.
+        """Send the oldest messages, as many as take about a second, and forget them; how many they were, those of
+        ended jobs included. None are left for this relay when it is 0.
 
         Several relays share the work. Whoever dies at it, or is refused, leaves the rest; what was sent just before
         may be sent again.

@@ -126,7 +126,7 @@ class Recovery:
 
     def relay(self) -> None:
         """Send what the outbox holds; a message is forgotten only after the queue has taken it."""
-        while self._jobs.relay(RELAY_BATCH, self._send) == RELAY_BATCH and not self._stop.is_set():
+        while self._jobs.relay(RELAY_BATCH, self._send) and not self._stop.is_set():
             pass
 
     def _send(self, wake_up: WakeUp) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -116,6 +117,16 @@ def test_a_queue_that_takes_no_more_gets_the_rest_later(jobs: JobStore) -> None:
         jobs.relay(10, send)
     assert sent == [0, 1]
     assert jobs.outbox(10) == [WakeUp("j1", 2)]
+
+
+def test_a_relay_forgets_what_it_has_sent_before_a_slow_queue_has_taken_all(
+    jobs: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tensortrigger_backend.adapters.sql.job_store.SENDING", 0.0)
+    jobs.add(job(), slices(3))
+    assert jobs.relay(10, lambda _: time.sleep(0.001)) == 1
+    assert jobs.outbox(10) == [WakeUp("j1", 1), WakeUp("j1", 2)]
+    assert drained(jobs) == [WakeUp("j1", 1)]
 
 
 def test_relays_at_once_share_the_messages(jobs: JobStore, at_once: AtOnce) -> None:

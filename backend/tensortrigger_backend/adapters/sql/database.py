@@ -61,9 +61,10 @@ CONNECT_SECONDS = 5
 LOCK_WAIT = 15
 """Seconds for which a writer waits for its turn."""
 
-STANDSTILL = 30.0
-"""Seconds for which PostgreSQL keeps a transaction open in which nothing happens. The longest that is in order is a
-message that the broker does not take; a process that was stopped in the middle must not hold its locks for ever."""
+STANDSTILL = 12.0
+"""Seconds for which PostgreSQL keeps a transaction open in which nothing happens. A process that was stopped in the
+middle must not hold its locks for ever: who waits for them gets them within ``LOCK_WAIT``. The longest that is in order
+is a message that the broker does not take."""
 
 STOOD_STILL = "25P03"
 """PostgreSQL's code for that."""

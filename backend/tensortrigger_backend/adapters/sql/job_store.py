@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Select, delete, func, insert, select, update
@@ -31,6 +32,10 @@ from tensortrigger_backend.domain.jobs import INTAKE, Job, JobKind, JobState, Pa
 from tensortrigger_backend.ports.storage import Idempotency, Page
 
 _KIND = "job"
+
+SENDING = 1.0
+"""Seconds of sending after which a relay forgets what it has sent; PostgreSQL keeps no transaction open in which
+nothing happens for long."""
 
 
 class SqlJobStore(SqlClaims, SqlLostWork, SqlJobReports):
@@ -123,6 +128,7 @@ class SqlJobStore(SqlClaims, SqlLostWork, SqlJobReports):
 
     def relay(self, limit: int, send: Callable[[WakeUp], None]) -> int:
         """See ``JobStore.relay``."""
+        until = time.monotonic() + SENDING
         query = (
             select(outbox, jobs.c.kind, jobs.c.state.in_(OPEN).label("open"))
             .join(jobs, jobs.c.job_id == outbox.c.job_id)
@@ -142,11 +148,13 @@ class SqlJobStore(SqlClaims, SqlLostWork, SqlJobReports):
                     refused = error
                     break
                 sent.append(row.number)
+                if time.monotonic() > until:
+                    break
             if sent:
                 connection.execute(delete(outbox).where(outbox.c.number.in_(sent)))
         if refused is not None:
             raise refused
-        return len(rows)
+        return len(sent)
 
     def parts(self, job_id: str) -> list[tuple[Slice, Part]]:
         """See ``JobStore.parts``."""
