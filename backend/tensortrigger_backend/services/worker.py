@@ -113,16 +113,13 @@ class Worker:
                 self._in_hand[key] = (claim, heartbeat)
             try:
                 if claim.slice.number != INTAKE:
-                    made: Part | Cut = self._scorer.score(claim, heartbeat)
-                elif self._intake is not None:
-                    made = self._intake(claim, heartbeat)
-                else:
-                    raise InvalidInput("This worker fetches no rows from elsewhere.")
-                heartbeat.check()
+                    return self._scorer.score(claim, heartbeat)
+                if self._intake is not None:
+                    return self._intake(claim, heartbeat)
+                raise InvalidInput("This worker fetches no rows from elsewhere.")
             finally:
                 with self._lock:
                     del self._in_hand[key]
-        return made
 
     def _commit(self, claim: Claim, made: Part | Cut) -> None:
         if isinstance(made, Cut):
@@ -140,8 +137,12 @@ class Worker:
         log.info(
             "worker.commit_refused", job_id=claim.job_id, partition=claim.slice.number, fence=claim.fence
         )
-        if isinstance(made, Part):
-            self._blobs.delete([made.results_key, *([made.rejects_key] if made.rejects_key else [])])
+        # Its keys hold the fence: nobody else's bytes are under them.
+        self._blobs.delete(
+            [made.upload_key]
+            if isinstance(made, Cut)
+            else [made.results_key, *([made.rejects_key] if made.rejects_key else [])]
+        )
 
     def _give_up(self, claim: Claim, reason: str) -> None:
         wait = WAITS[min(claim.attempt, len(WAITS)) - 1]

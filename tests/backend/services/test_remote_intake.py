@@ -178,6 +178,23 @@ def test_an_attempt_that_slept_past_its_lease_frees_nothing_of_the_next(
     assert [key for key in line.blobs.keys("jobs") if "/upload" in key] == [line.state(job).upload_key]
 
 
+def test_what_was_fetched_for_a_job_that_was_cancelled_meanwhile_is_not_kept(
+    away: Away, line: JobLine, version: ModelVersion, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "rows.csv").write_bytes(CSV)
+    job = away.order(version, "rows.csv")
+    cut = line.jobs.cut
+
+    def cancel_before(*arguments: Any) -> bool:
+        line.jobs.cancel(job.job_id, job.owner, line.clock())
+        return cut(*arguments)
+
+    monkeypatch.setattr(line.jobs, "cut", cancel_before)
+    line.run(away.worker)
+    assert line.state(job).state is JobState.CANCELLED
+    assert line.blobs.keys(f"jobs/{job.job_id}") == []
+
+
 @pytest.mark.parametrize(
     "key",
     [

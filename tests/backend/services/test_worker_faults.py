@@ -308,6 +308,24 @@ def test_a_partition_whose_job_was_cancelled_is_dropped_at_the_next_renewal(line
     assert line.blobs.keys(f"jobs/{job.job_id}/parts") == []
 
 
+def test_a_part_whose_job_was_cancelled_before_all_of_it_was_written_is_not_kept(line: JobLine) -> None:
+    job = small_job(line)
+    line.clock = time.time  # type: ignore[assignment]
+    refused = threading.Event()
+
+    def cancel(step: Step) -> None:
+        if step is Step.RESULTS_WRITTEN:
+            line.jobs.cancel(job.job_id, "ann", time.time())
+            refused.clear()
+            assert refused.wait(20.0)
+
+    renewed = Interrupted(line.jobs, lambda _: None, lambda name: refused.set() if name == "renew" else None)
+    worker = line.worker("w1", renewed, lease=0.3, at=cancel)
+    worker.handle(WakeUp(job.job_id, 0))
+    assert line.state(job).state is JobState.CANCELLED
+    assert line.blobs.keys(f"jobs/{job.job_id}/parts") == []
+
+
 def test_every_message_delivered_three_times_at_once_gives_one_commit_a_partition(line: JobLine) -> None:
     line.limits = CutSize(5, 1 << 20, 1 << 20)
     version = line.publish(WEIGHTS, {"v": {"var_type": "FLOAT", "index": 0}})
