@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final
@@ -17,6 +18,8 @@ log = structlog.get_logger(__name__)
 
 RENEW_SECONDS: Final = 1.5
 """At least so often a lease is renewed, so that a cancellation is noticed within two seconds."""
+PARTING: Final = 5.0
+"""Seconds that are left to a renewal in the middle of which the work has ended; a database may not answer for long."""
 
 
 class LostClaim(Exception):
@@ -50,12 +53,14 @@ class Heartbeat:
         self._lost = False
         self._rows_done: int | None = None
         self._held_until = claim.lease_until
+        self._asked: float | None = None
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     @property
     def lost(self) -> bool:
-        """Whether the lease could not be renewed."""
-        return self._lost
+        """Whether the lease could not be renewed, or the question has hung for as long as a lease."""
+        asked = self._asked
+        return self._lost or (asked is not None and time.monotonic() - asked > self._lease)
 
     def check(self, rows_done: int | None = None) -> None:
         """Raise LostClaim once the lease could not be renewed.
@@ -65,7 +70,7 @@ class Heartbeat:
         """
         if rows_done is not None:
             self._rows_done = rows_done
-        if self._lost:
+        if self.lost:
             raise LostClaim
 
     def verify(self) -> None:
@@ -80,8 +85,11 @@ class Heartbeat:
         self._over.set()
 
     def _renew(self) -> bool:
-        now = self._clock()
-        renewed = self._jobs.renew(self._claim, now, self._lease, self._rows_done)
+        now, self._asked = self._clock(), time.monotonic()
+        try:
+            renewed = self._jobs.renew(self._claim, now, self._lease, self._rows_done)
+        finally:
+            self._asked = None
         if renewed:
             self._held_until = now + self._lease
         return renewed
@@ -110,4 +118,4 @@ class Heartbeat:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        self._thread.join()
+        self._thread.join(PARTING)

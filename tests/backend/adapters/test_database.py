@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
+import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -325,6 +329,34 @@ def test_a_writer_that_stands_still_loses_its_locks(postgresql: Database) -> Non
     with stopped.write() as connection:
         assert connection.execute(select(model_names)).all() == []
     stopped.close()
+
+
+def test_a_server_that_is_gone_without_a_word_is_noticed_within_the_time_of_a_lease(
+    postgresql: Database,
+) -> None:
+    with postgresql.read() as connection, contextlib.ExitStack() as stack:
+        wire = connection.connection.driver_connection
+        assert isinstance(wire, psycopg.Connection)
+        held = stack.enter_context(socket.socket(fileno=os.dup(wire.fileno())))
+        assert held.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        silence, every, count = (
+            held.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        )
+        assert silence + every * count <= 15
+        assert held.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 15_000
+
+
+def test_what_the_url_says_of_a_connection_comes_first() -> None:
+    port = socket.create_server(("127.0.0.1", 0))
+    with port:
+        told = f"postgresql+psycopg://u@127.0.0.1:{port.getsockname()[1]}/db?connect_timeout=2"
+        silent = Database(told)
+        began = time.monotonic()
+        with pytest.raises(Unavailable), silent.read():
+            pass
+        assert 1.5 < time.monotonic() - began < 4.5
+        silent.close()
 
 
 def test_what_the_database_cannot_hold_is_the_callers_fault(postgresql: Database) -> None:

@@ -208,6 +208,28 @@ def test_how_many_rows_are_done_is_told_with_the_lease(line: JobLine) -> None:
     assert status.rows_done == 7
 
 
+def test_a_worker_whose_database_does_not_answer_for_longer_than_its_lease_stops_and_leaves(
+    line: JobLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tensortrigger_backend.services.heartbeat.PARTING", 0.1)
+    claim, answer = a_claim(line), threading.Event()
+
+    class Hanging:
+        def renew(self, *_: Any) -> bool:
+            return answer.wait(30.0)
+
+    with Heartbeat(Hanging(), claim, line.clock, lease=0.3) as heartbeat:  # type: ignore[arg-type]
+        heartbeat.check()
+        until = time.monotonic() + 10.0
+        while not heartbeat.lost:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        with pytest.raises(LostClaim):
+            heartbeat.check()
+    assert not answer.is_set()
+    answer.set()
+
+
 def test_a_worker_whose_database_is_away_longer_than_its_lease_stops(line: JobLine) -> None:
     claim = a_claim(line)
     away = Ailing(line.jobs, "renew", [Unavailable("away") for _ in range(1000)])

@@ -23,6 +23,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    make_url,
     select,
 )
 from sqlalchemy.exc import (
@@ -55,8 +56,17 @@ WRITING = "tensortrigger_writing"
 WRITERS_TURN = 0x7454_7269_6767_6572
 """PostgreSQL's advisory lock that every writing transaction holds; any number, and always the same."""
 
-CONNECT_SECONDS = 5
-"""How long a server may take to let a connection in."""
+WHILE_REACHABLE = {
+    # How long a server may take to let a connection in, in seconds.
+    "connect_timeout": 5,
+    # A host that is gone without a word is noticed after as long as a lease lasts, not after the two hours that TCP
+    # waits by itself: in seconds, and in milliseconds for what was sent and is not acknowledged.
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""What a URL says itself comes first. https://www.postgresql.org/docs/current/libpq-connect.html"""
 
 LOCK_WAIT = 15
 """Seconds for which a writer waits for its turn."""
@@ -95,9 +105,10 @@ class Database:
     def __init__(self, url: str, standstill: float = STANDSTILL) -> None:
         self.url = url
         self.embedded = sqlite = url.startswith("sqlite")
-        # A server that does not answer must not keep a request longer than a client waits for it.
-        patience = {} if sqlite or "connect_timeout" in url else {"connect_timeout": CONNECT_SECONDS}
         try:
+            # A server that does not answer must not keep a request longer than a client waits for it.
+            said = make_url(url).query
+            patience = {} if sqlite else {name: v for name, v in WHILE_REACHABLE.items() if name not in said}
             # A connection to a server costs more to make than to keep.
             kept: dict[str, Any] = {} if sqlite else {"pool_size": KEPT, "pool_pre_ping": True}
             self.engine: Engine = create_engine(url, connect_args=patience, **kept)

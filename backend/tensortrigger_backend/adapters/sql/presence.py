@@ -24,6 +24,8 @@ EVERY = 2.0
 GONE = 15.0
 KEPT = 600.0
 """Seconds for which the row of a dead process is kept, for people who look at the table."""
+PARTING = 5.0
+"""Seconds that a process which ends waits for a renewal that hangs."""
 
 
 class DatabasePresence:
@@ -71,7 +73,8 @@ class DatabasePresence:
         if self._over.is_set():
             return
         self._over.set()
-        self._thread.join()
+        # It may be in the middle of a question to a database that does not answer.
+        self._thread.join(PARTING)
         try:
             with self._database.write(in_turn=False) as connection:
                 connection.execute(processes.delete().where(processes.c.name == self.worker))
