@@ -18,6 +18,7 @@ from tensortrigger_backend import __version__
 from tensortrigger_backend.api.app import create_app
 from tensortrigger_backend.api.auth import LOOPBACK_HOSTS
 from tensortrigger_backend.api.hot_lane import VERSION_HEADER, HotLane, protocol_class
+from tensortrigger_backend.daemon import HURRIED
 from tensortrigger_backend.services.core import Core
 from tensortrigger_backend.settings import Settings
 from tensortrigger_backend.telemetry import Metrics
@@ -115,10 +116,9 @@ def run(settings: Settings, backend: Face, listener: socket.socket, exit_with_pa
         backlog=BACKLOG,
     )
     server = _Server(config, f"TensorTrigger {backend.title} ready at {url_of(listener)}", backend.linger)
-    # uvicorn raises the signal again once it has shut down; by then it has done its work, and what remains
-    # is to close the backend in order.
+    closing = _Closing()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _already_heard)
+        signal.signal(number, closing)
     if exit_with_parent:
         threading.Thread(target=_follow_parent, args=(server,), name="parent-watch", daemon=True).start()
     server.run(sockets=[listener])
@@ -143,9 +143,26 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(0.05)
         await super().shutdown(sockets)
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._captured_signals:
+            os._exit(HURRIED)
+        super().handle_exit(sig, frame)
 
-def _already_heard(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing."""
+
+class _Closing:
+    """What is done with signals while the backend is closed in order.
+
+    uvicorn raises the one that it has heard again once it has shut down; another one is from somebody who does not want
+    to wait.
+    """
+
+    def __init__(self) -> None:
+        self._heard = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        if self._heard:
+            os._exit(HURRIED)
+        self._heard = True
 
 
 def _follow_parent(server: uvicorn.Server) -> None:

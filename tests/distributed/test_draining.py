@@ -78,3 +78,14 @@ def test_a_second_signal_ends_a_worker_at_once_and_the_partition_is_taken_up_whe
     other = deployment.start("worker", lease="3")
     assert api.finished(job_id, 60)["state"] == "succeeded"
     assert other.stop() == 0
+
+
+def test_a_second_signal_ends_an_api_at_once_that_would_go_on_answering(
+    line: tuple[Deployment, Process, str],
+) -> None:
+    deployment, _, _ = line
+    api = deployment.start("api", linger="60")
+    api.signal(TERMINATE)
+    until(lambda: api.client.get("/ready").status_code == 503, 10)
+    api.signal(TERMINATE)
+    assert api.process.wait(5) == 130
