@@ -21,22 +21,24 @@ from tensortrigger_backend.api.event_streams import (
     wants_events,
 )
 from tensortrigger_backend.api.feeds import Feeds
-from tensortrigger_backend.api.job_progress import JobProgress
+from tensortrigger_backend.api.job_progress import JobProgress, log_json
 from tensortrigger_backend.api.native_jobs import describe
 from tensortrigger_backend.api.native_runs import MAX_READ, After, OfKind, ReadLimit, encoded_points
-from tensortrigger_backend.api.shapes import PROBLEMS, PointsAnswer
+from tensortrigger_backend.api.shapes import PROBLEMS, EventsAnswer, PointsAnswer
 from tensortrigger_backend.domain.access import Principal, Scope
 from tensortrigger_backend.domain.errors import NotFound
-from tensortrigger_backend.domain.runs import Run
+from tensortrigger_backend.domain.runs import PointKind, Run
 from tensortrigger_backend.services.core import Core
 
 router = APIRouter(tags=["jobs"], responses=PROBLEMS)
 
+MAX_LINES = 1000
+"""Lines of a log in one answer; so many are kept before a job's end."""
+
 
 @router.get(
     "/jobs/{job_id}/events",
-    response_class=Response,
-    responses={200: {"content": {"text/event-stream": {}}, "description": "Server-Sent Events."}},
+    responses={200: {"model": EventsAnswer, "content": {"text/event-stream": {}}}},
 )
 async def job_events(
     request: Request, core: CoreOf, caller: Caller, job_id: str, after: After = 0, kind: OfKind = None
@@ -49,8 +51,13 @@ async def job_events(
 
     A training sends its job on each change of state and once an epoch, between the events of its run, whose points
     have the ids: see `/runs/{run_id}/metrics`.
+
+    Who does not accept `text/event-stream` gets the job as it is now, with the lines of its log, or the points of its
+    run, after number `after`.
     """
     after = resumed_after(request, after)
+    if not wants_events(request):
+        return await run_in_threadpool(_so_far, core, caller, job_id, after, kind)
 
     def look() -> Mapping[str, Any]:
         return describe(core.scoring.find(caller, job_id))
@@ -106,6 +113,26 @@ async def job_metrics(
     feeds: Feeds = request.app.state.feeds
     feeds.must_have_room()
     return EventStream(events(feeds, RunSource(feeds.of_run(run), after, kind)))
+
+
+def _so_far(core: Core, caller: Principal, job_id: str, after: int, kind: PointKind | None) -> Response:
+    # The job first: when it has ended, what is read after it holds everything.
+    job = describe(core.scoring.find(caller, job_id))
+    run = _run_of(core, caller, job_id)
+    if run is not None:
+        read = core.runs.points_after(caller.owner, job_id, after, MAX_READ, kind)
+        return encoded_points(read, job=job)
+    lines = core.job_details.log(caller, job_id, after, MAX_LINES + 1)
+    told = lines[:MAX_LINES]
+    last = told[-1].number if told else after
+    members = {
+        "http_code": 200,
+        "job": job,
+        "log": [log_json(line) for line in told],
+        "last_seq": last,
+        "next_after": last if len(lines) > MAX_LINES else None,
+    }
+    return Response(msgspec.json.encode(members), media_type="application/json")
 
 
 def _run_of(core: Core, caller: Principal, job_id: str) -> Run | None:

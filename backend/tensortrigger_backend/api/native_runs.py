@@ -153,11 +153,12 @@ async def points(
     return EventStream(events(feeds, RunSource(feeds.of_run(found), after, kind)))
 
 
-def encoded_points(read: RunPoints) -> Response:
-    """A page of points with the run."""
+def encoded_points(read: RunPoints, **members: object) -> Response:
+    """A page of points with the run, and what else is to be told with it."""
     return _json(
         {
             "http_code": 200,
+            **members,
             "run": describe_run(read.run),
             "points": read.points,
             "last_seq": read.run.last_seq,

@@ -268,6 +268,17 @@ class PointsAnswer(Answered):
     next_after: int | None = Field(description="`after` of the next page; null when there is no more yet.")
 
 
+class EventsAnswer(Answered):
+    """A job as it is now; of one that scores with lines of its log, of a training with points of its run."""
+
+    job: dict[str, Any]
+    log: list[dict[str, Any]] | None = None
+    run: RunObject | None = None
+    points: list[PointObject] | None = None
+    last_seq: int
+    next_after: int | None = Field(description="`after` of the next page; null when there is no more yet.")
+
+
 class ReceiptAnswer(Answered):
     """A publish receipt."""
 

@@ -77,7 +77,8 @@ def test_the_inside_of_a_job_is_told_page_by_page(told: Any) -> None:
 def test_its_stream_tells_log_and_partitions_with_ids_and_ends_with_the_job(told: Any) -> None:
     job_id = score(told)
     told.finished(job_id)
-    with httpx.stream("GET", f"{told.url}/jobs/{job_id}/events", timeout=20) as answer:
+    accept = {"accept": "text/event-stream"}
+    with httpx.stream("GET", f"{told.url}/jobs/{job_id}/events", headers=accept, timeout=20) as answer:
         events = [
             dict(line.split(": ", 1) for line in block.split("\n"))
             for block in answer.read().decode().split("\n\n")
@@ -88,10 +89,23 @@ def test_its_stream_tells_log_and_partitions_with_ids_and_ends_with_the_job(told
     assert json.loads(events[-1]["data"])["state"] == "succeeded"
     lines = [json.loads(event["data"]) for event in events if event["event"] == "log"]
     assert lines == told.client.get(f"/jobs/{job_id}/log?limit=200").json()["log"]
-    headers = {"last-event-id": str(lines[0]["number"])}
+    headers = {**accept, "last-event-id": str(lines[0]["number"])}
     with httpx.stream("GET", f"{told.url}/jobs/{job_id}/events", headers=headers, timeout=20) as answer:
         text = answer.read().decode()
     assert text.count("event: log\n") == len(lines) - 1
+
+
+def test_who_does_not_stream_gets_the_job_and_what_its_log_tells_since(told: Any) -> None:
+    job_id = score(told)
+    told.finished(job_id)
+    log = told.client.get(f"/jobs/{job_id}/log?limit=200").json()["log"]
+    first = told.client.get(f"/jobs/{job_id}/events").json()
+    assert first["job"] == told.client.get(f"/jobs/{job_id}").json()["job"]
+    assert (first["log"], first["last_seq"], first["next_after"]) == (log, log[-1]["number"], None)
+    later = told.client.get(f"/jobs/{job_id}/events", params={"after": log[0]["number"]}).json()
+    assert later["log"] == log[1:]
+    none = told.client.get(f"/jobs/{job_id}/events", params={"after": log[-1]["number"]}).json()
+    assert (none["log"], none["last_seq"]) == ([], log[-1]["number"])
 
 
 def test_a_job_is_deleted_with_all_that_it_left(told: Any) -> None:

@@ -161,6 +161,9 @@ def test_the_points_of_a_run_are_gapless_and_agree_with_its_job(server: Any, wat
     assert watched.job["run_id"] == watched.job_id
     events = server.client.get(f"/jobs/{watched.job_id}/events", headers={"accept": "text/event-stream"}).text
     assert events.count("event: metric") == run["last_seq"]
+    polled = server.client.get(f"/jobs/{watched.job_id}/events?after=2").json()
+    assert (polled["job"]["state"], polled["points"][0]["seq"]) == ("succeeded", 3)
+    assert polled["last_seq"] == run["last_seq"]
 
 
 def test_a_repeated_request_makes_one_training(watched: Watched) -> None:
