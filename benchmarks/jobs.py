@@ -265,6 +265,7 @@ def run_job(server: Running, rows: Rows, count: int) -> Run:
         _seconds(job["finished"]) - _seconds(job["started"]),
         ended - scored,
         max(peak_mb(pid) for pid in server.scoring),
+        peak_mb(server.api) if server.api else 0.0,
     )
 
 

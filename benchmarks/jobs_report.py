@@ -43,6 +43,7 @@ class Run:
 
     Attributes:
         peak_mb: most memory of the process that parses and scores; of several, of the largest.
+        api_mb: that of the process that takes the upload in and hands the results out, where it is another one.
         disk: what merely writing the upload's bytes takes, where that was measured.
     """
 
@@ -52,6 +53,7 @@ class Run:
     scoring: float = 0.0
     download: float = 0.0
     peak_mb: float = 0.0
+    api_mb: float = 0.0
     disk: float = 0.0
 
     @property
@@ -67,7 +69,8 @@ class Run:
 def median(runs: list[Run]) -> Run:
     """The run of median time, with the highest of their memory."""
     middle = sorted(runs, key=lambda run: run.seconds)[(len(runs) - 1) // 2]
-    return Run(**{**asdict(middle), "peak_mb": max(run.peak_mb for run in runs)})
+    most = {"peak_mb": max(run.peak_mb for run in runs), "api_mb": max(run.api_mb for run in runs)}
+    return Run(**{**asdict(middle), **most})
 
 
 def fit(runs: list[Run]) -> tuple[float, float, float]:
@@ -103,13 +106,25 @@ def show(found: Mapping[str, Any], console: Console) -> None:
                 f"| {label} | {run.rate:,.0f} | {' | '.join(against)} | {run.peak_mb:,.0f} |", highlight=False
             )
     table = Table(title="Jobs, seconds")
-    for column in ("", "rows", "in all", "upload", "scoring", "download", "rows/s", "peak MB", "disk"):
+    for column in (
+        "",
+        "rows",
+        "in all",
+        "upload",
+        "scoring",
+        "download",
+        "rows/s",
+        "peak MB",
+        "api MB",
+        "disk",
+    ):
         table.add_column(column, justify="right" if column else "left")
     for name in ("embedded", "distributed", "scaling", "memory", "workers_1", "workers_2"):
         for run in found.get(name, []):
             steps = [f"{seconds:.2f}" for seconds in (run.seconds, run.upload, run.scoring, run.download)]
             disk = f"{run.disk:.2f}" if run.disk else ""
-            table.add_row(name, f"{run.rows:,}", *steps, f"{run.rate:,.0f}", f"{run.peak_mb:,.0f}", disk)
+            api = f"{run.api_mb:,.0f}" if run.api_mb else ""
+            table.add_row(name, f"{run.rows:,}", *steps, f"{run.rate:,.0f}", f"{run.peak_mb:,.0f}", api, disk)
     console.print(table)
     if "scaling" in found:
         a, b, residual = fit(found["scaling"])

@@ -27,10 +27,12 @@ class Running:
 
     Attributes:
         scoring: process ids of what scores.
+        api: process id of what takes uploads in and hands results out; None where that is the same.
     """
 
     url: str
     scoring: list[int] = field(default_factory=list)
+    api: int | None = None
 
 
 @contextlib.contextmanager
@@ -56,8 +58,8 @@ class Deployment:
         port = free_port()
         with contextlib.ExitStack() as stack:
             own = {**self.environment, **_told({"data_dir": self.folder / "api"})}
-            stack.enter_context(_process(["api", "--port", str(port)], own))
-            found = Running(f"http://127.0.0.1:{port}")
+            api = stack.enter_context(_process(["api", "--port", str(port)], own))
+            found = Running(f"http://127.0.0.1:{port}", api=api)
             wait_for(lambda: httpx.get(f"{found.url}/health_check"), 60)
             if forge:
                 own = {**self.environment, **_told({"data_dir": self.folder / "forge"})}
