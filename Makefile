@@ -68,7 +68,7 @@ test: labextension browser servers ## Run all tests
 	$(BIN)/python -m pytest -n 2 --ignore tests/browser
 	$(BIN)/python -m pytest tests/browser
 
-# What `make test` breaks a few times, as often as docs/chaos.md promises: half an hour or more.
+# What `make test` breaks a few times, as often as docs/chaos.md promises: 40 minutes.
 chaos: $(STAMP) servers ## Break a deployment as often as is promised, and check every row
 	TENSORTRIGGER_CHAOS=full $(BIN)/python -m pytest tests/chaos --timeout 14400
 
