@@ -30,6 +30,9 @@ class CsvSplitter:
         slice_bytes: ... or this many bytes, whichever comes first.
         delimiter: between fields, one ASCII character.
         keep: further columns that the header must have, once.
+
+    Attributes:
+        slice_start: where the next slice may begin; no byte before it is in any that is still to come.
     """
 
     def __init__(
@@ -52,7 +55,7 @@ class CsvSplitter:
         self._position = 0
         self._lines = 0
         self._number = 0
-        self._slice_start = 0
+        self.slice_start = 0
         self._slice_first_row = 0
         self._slice_first_line = 1
 
@@ -120,7 +123,7 @@ class CsvSplitter:
         self._read_columns(record)
         self._head = None
         after = min(end + 1, len(head))
-        self._position = self._slice_start = after
+        self._position = self.slice_start = after
         self._lines = head[:after].count(b"\n")
         self._slice_first_line = self._lines + 1
         return head[after:]
@@ -182,14 +185,14 @@ class CsvSplitter:
         """Cut wherever rows or bytes reach their target; ``after`` are absolute offsets behind records."""
         while True:
             by_rows = int(np.searchsorted(rows, self._slice_first_row + self.slice_rows))
-            by_bytes = int(np.searchsorted(after, self._slice_start + self.slice_bytes))
+            by_bytes = int(np.searchsorted(after, self.slice_start + self.slice_bytes))
             at = min(by_rows, by_bytes)
             if at >= len(after):
                 return
             end, row = int(after[at]), int(rows[at])
             if row > self._slice_first_row:
                 yield self._slice(end, row)
-            self._slice_start, self._slice_first_row = end, row
+            self.slice_start, self._slice_first_row = end, row
             self._slice_first_line = self._lines + int(np.searchsorted(feeds, end - base)) + 1
 
     def _slice(self, end: int, row: int) -> Slice:
@@ -197,8 +200,8 @@ class CsvSplitter:
         self._number += 1
         return Slice(
             number,
-            self._slice_start,
-            end - self._slice_start,
+            self.slice_start,
+            end - self.slice_start,
             self._slice_first_row,
             row - self._slice_first_row,
             self._slice_first_line,

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from tensortrigger_backend.domain.access import Principal
+from tensortrigger_backend.domain.csv_rows import CsvSplitter
 from tensortrigger_backend.domain.encoding import FAULT_LIMIT
 from tensortrigger_backend.domain.errors import Fault, InvalidInput, PayloadTooLarge
 from tensortrigger_backend.domain.jobs import Job, Reject, Slice
@@ -20,7 +21,7 @@ from tensortrigger_backend.domain.training_columns import LabelColumns, label_co
 from tensortrigger_backend.domain.upload_gzip import MAGIC, Inflater
 from tensortrigger_backend.domain.upload_text import Transcoder, known_encoding
 from tensortrigger_backend.ports.jobs import JobStore
-from tensortrigger_backend.ports.rows import CutSize, RowBatch, RowFormatReader, Wanted
+from tensortrigger_backend.ports.rows import RowBatch, RowFormatReader, Wanted
 from tensortrigger_backend.ports.storage import BlobStore, Idempotency
 from tensortrigger_backend.ports.training import PointFormat
 from tensortrigger_backend.services.training import AskedTraining, Training
@@ -86,9 +87,8 @@ class PointIntake:
         self._targets = Wanted(self.labels.schema, np.dtype(np.float32), (), options.delimiter)
         # A label may be an input as well, where a model is to give back what it takes.
         fields = {field.name: field for field in (*self.labels.fields, *schema.inputs)}
-        both = Wanted(VectorSchema(tuple(fields.values())), None, (), options.delimiter)
-        size = CutSize(SLICE_ROWS, SLICE_BYTES, upload_bytes)
-        self._splitter = reader.splitter(both, size, _nothing_stored)
+        both = VectorSchema(tuple(fields.values())).input_names
+        self._splitter = CsvSplitter(both, SLICE_ROWS, SLICE_BYTES, options.delimiter)
         self._digest = hashlib.sha256()
         self._beginning = bytearray()
         self._inflater: Inflater | None = None
@@ -162,14 +162,19 @@ class PointIntake:
             raise PayloadTooLarge(f"The file is over the limit of {self._upload_bytes} bytes.")
         self._text += data
         self._read(self._splitter.feed(data))
+        # Blank lines are in no slice, however many there are.
+        self._forget(self._splitter.slice_start)
 
     def _read(self, slices: Iterator[Slice]) -> None:
         for slice_ in slices:
-            end = slice_.offset + slice_.length - self._taken
-            source = _InMemory(bytes(self._text[slice_.offset - self._taken : end]))
-            del self._text[:end]
-            self._taken += end
+            begin, end = slice_.offset - self._taken, slice_.offset + slice_.length - self._taken
+            source = _InMemory(bytes(self._text[begin:end]))
+            self._forget(slice_.offset + slice_.length)
             self._add(source, slice_)
+
+    def _forget(self, before: int) -> None:
+        del self._text[: before - self._taken]
+        self._taken = before
 
     def _add(self, source: _InMemory, slice_: Slice) -> None:
         inputs = self._batch(source, slice_, self._inputs)
@@ -295,10 +300,6 @@ class _InMemory:
 
     def open(self) -> BinaryIO:
         return BytesIO(self._data)
-
-
-def _nothing_stored() -> BinaryIO:
-    raise InvalidInput("A training reads its file as it comes in: send CSV.")
 
 
 def _fault(reject: Reject) -> Fault:

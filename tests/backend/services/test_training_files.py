@@ -333,17 +333,22 @@ def test_whoever_may_not_publish_is_refused_before_anything_is_read(school: Clas
         school.send(house, b"", principal=replace(ANN, scopes=frozenset({Scope.JOBS})), labels=("price",))
 
 
+@pytest.mark.parametrize("lines", [b"1,2,3\n" * 20, b"\n" * 200], ids=["rows", "blank"])
 def test_memory_does_not_grow_with_the_file(
-    school: Class, house: Any, monkeypatch: pytest.MonkeyPatch
+    school: Class, house: Any, monkeypatch: pytest.MonkeyPatch, lines: bytes
 ) -> None:
     monkeypatch.setattr(training_files, "SLICE_ROWS", 100)
+    monkeypatch.setattr(training_files, "SLICE_BYTES", 1_000)
     intake = school.files.intake(ANN, house.model_id, None, {}, FileOptions(("price",)))
     held = 0
     try:
         intake.feed(b"rooms,area,price\n")
         for _ in range(500):
-            intake.feed(b"1,2,3\n" * 20)
+            intake.feed(lines)
             held = max(held, len(intake._text))
+        intake.feed(b"4,5,6\n")
+        with np.load(intake.finish()) as points:
+            assert points["target_0"][-1].tolist() == [6]
     finally:
         intake.close()
     assert held < 2_000
