@@ -10,6 +10,9 @@ from tensortrigger_backend.domain.errors import Fault, InvalidInput, PayloadTooL
 MAGIC = b"\x1f\x8b\x08"
 STEP = 1 << 20
 """Bytes unpacked at a time."""
+FIRST = 16 << 10
+"""Bytes that a member is given at first, and then twice as many each time. What it does not need comes back as a copy:
+if each were given all that there is, thousands of small members would have it copied thousands of times."""
 MAX_RATIO = 400
 """How much more may come out than went in: rows of numbers pack to a third or so, and rows that are all the same to a
 three-hundredth."""
@@ -30,6 +33,7 @@ class Inflater:
         self._out = 0
         self._member: zlib._Decompress | None = None
         self._begun = False
+        self._given = FIRST
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What comes out, in blocks of bounded size.
@@ -39,26 +43,28 @@ class Inflater:
             PayloadTooLarge: more comes out than is allowed.
         """
         self._in += len(data)
-        while data:
+        rest = memoryview(data)
+        while rest:
             if self._member is None:
-                # Between members some writers leave zeros.
-                data = data.lstrip(b"\0") if self._begun else data
-                if not data:
+                rest = _past_zeros(rest) if self._begun else rest
+                if not rest:
                     return
                 self._member = zlib.decompressobj(16 + zlib.MAX_WBITS)
                 self._begun = True
+                self._given = FIRST
+            given = rest[: self._given]
             try:
-                block = self._member.decompress(data, STEP)
+                block = self._member.decompress(given, STEP)
             except zlib.error as error:
                 raise _no_gzip(f"The upload is no gzip, or is damaged: {error}.") from None
             self._count(block)
             if block:
                 yield block
+            left = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+            rest = rest[len(given) - len(left) :]
+            self._given = min(2 * self._given, STEP)
             if self._member.eof:
-                data = self._member.unused_data
                 self._member = None
-            else:
-                data = self._member.unconsumed_tail
         while self._member is not None and not self._member.eof:
             # What was held back although all that went in was taken.
             block = self._member.decompress(b"", STEP)
@@ -82,6 +88,17 @@ class Inflater:
             raise PayloadTooLarge(
                 f"The gzip unpacks to over {MAX_RATIO} times its size: send the rows in several files, or unpacked."
             )
+
+
+def _past_zeros(rest: memoryview) -> memoryview:
+    """Between members some writers leave zeros."""
+    while rest:
+        beginning = bytes(rest[:FIRST])
+        zeros = len(beginning) - len(beginning.lstrip(b"\0"))
+        rest = rest[zeros:]
+        if zeros < len(beginning):
+            break
+    return rest
 
 
 def _no_gzip(message: str) -> InvalidInput:
