@@ -13,16 +13,18 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from tensortrigger_backend.domain.errors import NotFound, Unavailable
+from tensortrigger_backend.adapters.disk import disk_errors, private_copy
+from tensortrigger_backend.domain.errors import NotFound
 
 _TRIES = 10
+_NOT_WRITTEN = "The storage cannot be written"
 
 
 class LocalBlobs:
     """Keeps the ``BlobStore`` promises on a local file system.
 
     A blob is written beside its place, synced, and renamed into it, so that a crash leaves at most a file
-    in ``incoming``, which the next start removes.
+    in ``incoming``, which another process removes.
 
     Args:
         writer: the name of this process, which its half-written files carry.
@@ -64,7 +66,7 @@ class LocalBlobs:
         """See ``BlobStore.keep``."""
         writer = self.writer(key)
         try:
-            with path.open("rb") as stream:
+            with disk_errors("What is to be stored cannot be read"), path.open("rb") as stream:
                 while block := stream.read(1 << 20):
                     writer.write(block)
             writer.commit()
@@ -74,20 +76,21 @@ class LocalBlobs:
 
     def open(self, key: str) -> BinaryIO:
         """See ``BlobStore.open``."""
-        try:
-            return self._path(key).open("rb")
-        except FileNotFoundError:
-            raise NotFound(f"There is no blob {key!r}.") from None
+        with disk_errors("The storage cannot be read"):
+            try:
+                return self._path(key).open("rb")
+            except FileNotFoundError:
+                raise NotFound(f"There is no blob {key!r}.") from None
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         """See ``BlobStore.read``."""
-        with self.open(key) as stream:
+        with disk_errors("The storage cannot be read"), self.open(key) as stream:
             stream.seek(offset)
             return stream.read(-1 if length is None else length)
 
     def fetch(self, key: str, target: Path) -> None:
         """See ``BlobStore.fetch``."""
-        with self.open(key) as source, target.open("wb") as copy:
+        with self.open(key) as source, private_copy(target) as copy:
             shutil.copyfileobj(source, copy, 1 << 20)
 
     def presign(self, key: str, seconds: float) -> str | None:  # noqa: ARG002
@@ -98,7 +101,8 @@ class LocalBlobs:
         """See ``BlobStore.delete``."""
         for key in keys:
             path = self._path(key)
-            path.unlink(missing_ok=True)
+            with disk_errors("The storage cannot delete"):
+                path.unlink(missing_ok=True)
             # A folder that somebody fills again meanwhile stays, and that is right.
             with self._moving, contextlib.suppress(OSError):
                 path.parent.rmdir()
@@ -106,25 +110,29 @@ class LocalBlobs:
     def keys(self, prefix: str, written_before: float | None = None) -> list[str]:
         """See ``BlobStore.keys``."""
         found = []
-        for path in self._path(prefix).rglob("*"):
-            # What is deleted while this goes through the folders is not there.
-            with contextlib.suppress(FileNotFoundError):
-                about = path.stat()
-                if stat.S_ISREG(about.st_mode) and (
-                    written_before is None or about.st_mtime < written_before
-                ):
-                    found.append(path.relative_to(self._blobs).as_posix())
+        with disk_errors("The storage cannot be listed"):
+            for folder, _, names in os.walk(self._path(prefix), onerror=_unless_gone):
+                for path in (Path(folder, name) for name in names):
+                    # What is deleted while this goes through the folders is not there.
+                    with contextlib.suppress(FileNotFoundError):
+                        about = path.stat()
+                        if stat.S_ISREG(about.st_mode) and (
+                            written_before is None or about.st_mtime < written_before
+                        ):
+                            found.append(path.relative_to(self._blobs).as_posix())
         return sorted(found)
 
     def half_written_by(self) -> list[str]:
         """See ``BlobStore.half_written_by``."""
-        return sorted({path.name.rpartition(".")[0] for path in self._incoming.iterdir()})
+        with disk_errors("The storage cannot be listed"):
+            return sorted({path.name.rpartition(".")[0] for path in self._incoming.iterdir()})
 
     def sweep_incoming(self, dead: Sequence[str]) -> None:
         """See ``BlobStore.sweep_incoming``."""
-        for path in self._incoming.iterdir():
-            if path.name.rpartition(".")[0] in dead:
-                path.unlink(missing_ok=True)
+        with disk_errors("The storage cannot delete"):
+            for path in self._incoming.iterdir():
+                if path.name.rpartition(".")[0] in dead:
+                    path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """See ``BlobStore.close``."""
@@ -150,7 +158,8 @@ class _FileWriter:
         self._moving = moving
         self._incoming = incoming
         self._hash = hashlib.sha256() if hashed else None
-        self._stream = incoming.open("xb")
+        with disk_errors(_NOT_WRITTEN):
+            self._stream = incoming.open("xb")
         self.size = 0
 
     @property
@@ -160,12 +169,8 @@ class _FileWriter:
         return self._hash.hexdigest()
 
     def write(self, data: bytes) -> None:
-        try:
+        with disk_errors(_NOT_WRITTEN):
             self._stream.write(data)
-        except OSError as error:
-            raise Unavailable(
-                f"The storage cannot be written: {error.strerror}.", retry_after=30.0
-            ) from error
         if self._hash is not None:
             self._hash.update(data)
         self.size += len(data)
@@ -193,17 +198,13 @@ class _FileWriter:
         return new
 
     def _appear(self, target: Path, move: Callable[[], object]) -> None:
-        try:
+        with disk_errors(_NOT_WRITTEN):
             self._stream.flush()
             os.fsync(self._stream.fileno())
             self._stream.close()
             with self._moving:
                 self._into_place(target, move)
             _sync_folder(target.parent)
-        except OSError as error:
-            raise Unavailable(
-                f"The storage cannot be written: {error.strerror}.", retry_after=30.0
-            ) from error
 
     def _into_place(self, target: Path, move: Callable[[], object]) -> None:
         for left in reversed(range(_TRIES)):
@@ -220,7 +221,15 @@ class _FileWriter:
         # A full disk can refuse the last buffered bytes at close; the file goes anyway.
         with contextlib.suppress(OSError):
             self._stream.close()
-        self._incoming.unlink(missing_ok=True)
+        # What cannot be removed now is swept once this process is gone.
+        with contextlib.suppress(OSError):
+            self._incoming.unlink(missing_ok=True)
+
+
+def _unless_gone(error: OSError) -> None:
+    """A folder that is not there, or not any more, holds nothing; nor does a blob."""
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
+from tensortrigger_backend.adapters.disk import disk_errors, private_copy
 from tensortrigger_backend.adapters.s3_bucket import ATTEMPTS, RETRY_AFTER, S3Bucket, WrongBytes
 from tensortrigger_backend.adapters.s3_reader import S3Reader
 from tensortrigger_backend.adapters.s3_writer import PART, S3Writer, abort_upload
@@ -92,7 +93,7 @@ class S3Blobs:
     def keep(self, key: str, path: Path) -> tuple[str, int]:
         """See ``BlobStore.keep``."""
         self._full(key)
-        with path.open("rb") as stream:
+        with disk_errors("What is to be stored cannot be read"), path.open("rb") as stream:
             return self._write(key, iter(lambda: stream.read(PART), b""))
 
     def open(self, key: str) -> BinaryIO:
@@ -115,16 +116,12 @@ class S3Blobs:
         """See ``BlobStore.fetch``."""
 
         def copy() -> None:
-            body = self._bucket.blocks(self._full(key))
-            try:
-                with target.open("wb") as stream:
-                    for block in body:
-                        stream.write(block)
-            except BaseException:
-                target.unlink(missing_ok=True)
-                raise
-            finally:
-                body.close()
+            with (
+                contextlib.closing(self._bucket.blocks(self._full(key))) as body,
+                private_copy(target) as stream,
+            ):
+                for block in body:
+                    stream.write(block)
 
         self._certain(copy)
 

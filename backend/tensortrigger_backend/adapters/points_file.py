@@ -6,22 +6,25 @@ the UTF-8 of all of it, and ``input_0.lengths``, shaped as the tensor.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import shutil
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from tensortrigger_backend.adapters.disk import disk_errors
 from tensortrigger_backend.domain.errors import Unavailable
 from tensortrigger_backend.domain.training_points import TrainingPoints
 
 Arrays = tuple[npt.NDArray[Any], ...]
 
 _DAMAGED = "The points of this training are damaged; send them again."
+_NOT_WRITTEN: Final = "The points cannot be written"
 
 
 class NpzPoints:
@@ -47,23 +50,34 @@ class NpzWriter:
     """Keeps the ``PointWriter`` promise: how many rows there are stands first in the file, so they wait beside it."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="points-", dir=folder))
-        self._raw = {name: (self._folder / name).open("w+b") for name in ("input_0", "target_0")}
         self._kinds: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
         self._rows = 0
+        self._raw: dict[str, BinaryIO] = {}
+        with disk_errors(_NOT_WRITTEN):
+            self._folder = Path(tempfile.mkdtemp(prefix="points-", dir=folder))
+            try:
+                for name in ("input_0", "target_0"):
+                    self._raw[name] = (self._folder / name).open("w+b")
+            except BaseException:
+                self.close()
+                raise
 
     def add(self, inputs: npt.NDArray[Any], targets: npt.NDArray[Any]) -> None:
         """See ``PointWriter.add``."""
         for (name, raw), array in zip(self._raw.items(), (inputs, targets), strict=True):
             self._kinds[name] = array.dtype, array.shape[1:]
-            raw.write(np.ascontiguousarray(array).data)
+            with disk_errors(_NOT_WRITTEN):
+                raw.write(np.ascontiguousarray(array).data)
         self._rows += len(inputs)
 
     def finish(self) -> Path:
         """See ``PointWriter.finish``."""
         path = self._folder / "points.npz"
         # Numbers are hardly worth to be packed any tighter.
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with (
+            disk_errors(_NOT_WRITTEN),
+            zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        ):
             for name, raw in self._raw.items():
                 dtype, shape = self._kinds[name]
                 header = {
@@ -80,7 +94,9 @@ class NpzWriter:
     def close(self) -> None:
         """See ``PointWriter.close``."""
         for raw in self._raw.values():
-            raw.close()
+            # A full disk can refuse the last buffered bytes; the folder goes anyway.
+            with contextlib.suppress(OSError):
+                raw.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

@@ -121,7 +121,11 @@ class TrainingStore(Protocol):
 
 
 class PointWriter(Protocol):
-    """The points of one training on their way into a file, some rows at a time."""
+    """The points of one training on their way into a file, some rows at a time.
+
+    Raises:
+        Unavailable: there is no room for them, from the beginning to ``finish``.
+    """
 
     def add(self, inputs: npt.NDArray[Any], targets: npt.NDArray[Any]) -> None:
         """More rows, shaped and typed as those before."""

@@ -135,6 +135,17 @@ def test_a_copy_is_fetched(blobs: BlobStore, tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+def test_a_copy_for_which_there_is_no_room_is_told_and_does_not_stay(
+    blobs: BlobStore, tmp_path: Path
+) -> None:
+    blobs.put("a/b", b"content")
+    copy = tmp_path / "copy"
+    copy.symlink_to("/dev/full")
+    with pytest.raises(Unavailable, match="No copy can be made: No space left on device"):
+        blobs.fetch("a/b", copy)
+    assert not copy.is_symlink()
+
+
 def test_what_is_not_there_is_not_found(blobs: BlobStore) -> None:
     with pytest.raises(NotFound):
         blobs.open("a/b")
