@@ -26,6 +26,7 @@ from tensortrigger_backend.ports.jobs import Queue
 from tensortrigger_backend.ports.presence import Presence
 from tensortrigger_backend.services.contents import Contents
 from tensortrigger_backend.services.deployment import Deployment
+from tensortrigger_backend.services.half_written import HalfWritten
 from tensortrigger_backend.services.notices import Notices
 from tensortrigger_backend.services.runs import Runs
 from tensortrigger_backend.settings import Settings
@@ -86,7 +87,8 @@ class Foundation:
         self.blobs = open_blobs(settings, self.name)
         undo.callback(self.blobs.close)
         self._must_belong(settings)
-        self.blobs.sweep_incoming(self.presence.dead(self.blobs.half_written_by()))
+        self.half_written = HalfWritten(self.blobs, self.presence.dead)
+        self.half_written.sweep()
         self.queues: dict[JobKind, Queue] = {}
         for kind, count in consumers.items():
             self.queues[kind] = open_queue(settings, kind, count)

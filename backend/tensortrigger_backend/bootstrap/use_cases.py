@@ -88,6 +88,7 @@ class UseCases:
         owned = {"models": base.models.unknown, "jobs": base.jobs.unknown, WAITING: list}
         self._orphans = Orphans(base.contents, base.content_store, base.blobs, owned, base.clock)
         pepper = pepper_of_settings(settings)
+        self._half_written = base.half_written
         self._completion = completion(base)
         self._retention = Retention(base.jobs, base.blobs, base.clock, settings.retention_days)
         session_key = settings.session_key.get_secret_value() if settings.session_key else None
@@ -166,6 +167,7 @@ class UseCases:
 
     def tidy(self) -> None:
         """Delete jobs whose time is over, and free bytes that nobody needs any more."""
+        self._half_written.look_after()
         self._retention.look_after()
         self._completion.look_after()
         self._orphans.look_after()
