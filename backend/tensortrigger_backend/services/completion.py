@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -30,6 +31,7 @@ class Completion:
 
     Args:
         at: called at each step of the protocol.
+        timer: seconds that pass whatever is done to the clock.
     """
 
     def __init__(
@@ -38,11 +40,13 @@ class Completion:
         blobs: BlobStore,
         clock: Callable[[], float],
         at: Callable[[Step], None] = keep_going,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._jobs = jobs
         self._blobs = blobs
         self._clock = clock
         self._at = at
+        self._timer = timer
         self._next = 0.0
 
     def finish(self, job_id: str) -> None:
@@ -60,10 +64,11 @@ class Completion:
 
     def look_after(self) -> None:
         """Remove what dead attempts left of jobs that ended a while ago; quick when that was done just now."""
-        now = self._clock()
-        if now < self._next:
+        moment = self._timer()
+        if moment < self._next:
             return
-        self._next = now + EVERY
+        self._next = moment + EVERY
+        now = self._clock()
         for job in self._jobs.untidied(now - GRACE, AT_ONCE):
             # Others of them took their time: this one may be tried again by now.
             if self._ended_at(job) == job.finished:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -30,6 +31,7 @@ class Orphans:
     Args:
         owned: for a prefix whose keys are ``<prefix>/<id>/...``, which of some ids have no row.
         clock: seconds since the epoch, UTC, as the blobs' own times are.
+        timer: seconds that pass whatever is done to the clock.
     """
 
     def __init__(
@@ -39,17 +41,19 @@ class Orphans:
         blobs: BlobStore,
         owned: Mapping[str, Unknown],
         clock: Callable[[], float],
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._contents = contents
         self._store = store
         self._blobs = blobs
         self._owned = owned
         self._clock = clock
-        self._purged = self._swept = clock()
+        self._timer = timer
+        self._purged = self._swept = timer()
 
     def look_after(self) -> None:
         """Do what is due; quick when nothing is."""
-        now = self._clock()
+        now = self._timer()
         if now - self._purged >= PURGE_EVERY:
             self._purged = now
             self._contents.purge()

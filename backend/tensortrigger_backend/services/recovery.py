@@ -44,6 +44,7 @@ class Recovery:
         sweep: frees uploads that nobody came back for.
         tidy: frees bytes that nobody needs any more.
         at: called at each step of the protocol.
+        timer: seconds that pass whatever is done to the clock.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Recovery:
         sweep: Callable[[], object] = lambda: None,
         tidy: Callable[[], object] = lambda: None,
         at: Callable[[Step], None] = keep_going,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._jobs = jobs
         self._dead = dead
@@ -70,6 +72,7 @@ class Recovery:
         self._unsent_for = unsent_for
         self._queues = {JobKind.SCORE: queue, JobKind.TRAIN: trainings or queue}
         self._at = at
+        self._timer = timer
         self._steps: dict[str, Callable[[], object]] = {
             "abandon": self._abandon,
             "sweep": lambda: self._jobs.sweep(self._clock()),
@@ -160,14 +163,14 @@ class Recovery:
             log.exception("recovery.failed", step=name)
 
     def _run(self) -> None:
-        looked_after = self._clock()
+        looked_after = self._timer()
         while not self._stop.is_set():
             self._nudged.wait(self._interval)
             self._nudged.clear()
             if self._stop.is_set():
                 return
-            if self._clock() - looked_after >= self._interval:
-                looked_after = self._clock()
+            if self._timer() - looked_after >= self._interval:
+                looked_after = self._timer()
                 self.look_after()
             else:
                 self._guarded("relay", self.relay)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -29,28 +30,38 @@ class Retention:
 
     Args:
         days: for which a job is kept after its end.
+        timer: seconds that pass whatever is done to the clock.
     """
 
-    def __init__(self, jobs: JobStore, blobs: BlobStore, clock: Callable[[], float], days: float) -> None:
+    def __init__(
+        self,
+        jobs: JobStore,
+        blobs: BlobStore,
+        clock: Callable[[], float],
+        days: float,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._jobs = jobs
         self._blobs = blobs
         self._clock = clock
         self._seconds = days * 86_400.0
+        self._timer = timer
         self._next = 0.0
 
     def look_after(self) -> int:
         """Delete some of those jobs whose time is over; quick when it was done just now. How many."""
-        now = self._clock()
-        if now < self._next:
+        moment = self._timer()
+        if moment < self._next:
             return 0
-        self._next = now + EVERY
+        self._next = moment + EVERY
+        before = self._clock() - self._seconds
         count, full = 0, False
         for kind in JobKind:
-            old = self._jobs.ended_before(kind, now - self._seconds, AT_ONCE)
+            old = self._jobs.ended_before(kind, before, AT_ONCE)
             full = full or len(old) == AT_ONCE
             count += sum(self._removed(job) for job in old)
         if full:
-            self._next = now
+            self._next = moment
         if count:
             log.info("retention.deleted", jobs=count)
         return count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from tensortrigger_backend.domain.errors import Unavailable
 from tensortrigger_backend.domain.job_options import JobOptions, Source
 from tensortrigger_backend.domain.jobs import INTAKE, Job, JobState, PartitionState, Slice, WakeUp
 from tensortrigger_backend.services.completion import EVERY, GRACE, Completion
-from tensortrigger_backend.services.recovery import UNSENT_FOR
+from tensortrigger_backend.services.recovery import UNSENT_FOR, Recovery
 from tensortrigger_backend.services.remote_intake import RemoteIntake
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def test_what_dead_attempts_left_of_ended_jobs_is_removed_after_a_while(line: Jo
     assert line.state(failed).state is JobState.FAILED
     kept = [part.results_key for _, part in line.jobs.parts(failed.job_id)]
     assert len(kept) == 1
-    completion = Completion(line.jobs, line.blobs, line.clock)
+    completion = Completion(line.jobs, line.blobs, line.clock, timer=line.clock)
     completion.look_after()
     assert len(line.blobs.keys(f"jobs/{failed.job_id}/parts")) == len(kept) + 1
     line.clock.wait(GRACE + EVERY + 1)
@@ -215,6 +216,42 @@ def test_what_dead_attempts_left_of_ended_jobs_is_removed_after_a_while(line: Jo
     line.scoring().retry(line.principal, failed.job_id)
     line.run()
     assert line.state(failed).state is JobState.SUCCEEDED
+
+
+def test_a_clock_that_is_set_back_postpones_no_tidying(line: JobLine) -> None:
+    passed = [0.0]
+    line.clock.wait(2 * 3600.0)
+    completion = Completion(line.jobs, line.blobs, line.clock, timer=lambda: passed[0])
+    completion.look_after()
+    line.jobs.add(Job("j", "ann", "m", JobState.QUEUED, "u", 1, (), 0, 1.0, 1.0), [])
+    line.clock.wait(-3600.0)
+    passed[0] += EVERY - 1
+    completion.look_after()
+    assert [job.job_id for job in line.jobs.untidied(line.clock(), 10)] == ["j"]
+    passed[0] += 1
+    completion.look_after()
+    assert line.jobs.untidied(line.clock(), 10) == []
+
+
+def test_a_clock_that_is_set_back_lets_nobody_wait_for_the_next_round(line: JobLine) -> None:
+    rounds: queue.Queue[None] = queue.Queue()
+    recovery = Recovery(
+        line.jobs,
+        line.queue,
+        line.registry,
+        lambda workers: [],
+        line.worker().finish,
+        line.clock,
+        interval=0.02,
+        settle=lambda: rounds.put(None),
+    )
+    recovery.start()
+    try:
+        line.clock.wait(-3600.0)
+        for _ in range(3):
+            rounds.get(timeout=10.0)
+    finally:
+        recovery.close()
 
 
 @pytest.mark.parametrize("call", ["untidied", "parts"])

@@ -23,7 +23,7 @@ DAY = 86_400.0
 
 @pytest.fixture
 def retention(line: Any) -> Retention:
-    return Retention(line.jobs, line.blobs, line.clock, days=30)
+    return Retention(line.jobs, line.blobs, line.clock, days=30, timer=line.clock)
 
 
 @pytest.fixture
@@ -101,6 +101,19 @@ def test_of_many_old_jobs_a_few_go_at_a_time_until_none_is_left(
     assert retention.look_after() == 5
     assert left(line, first)["jobs"] == 0
     assert retention.look_after() == 0
+
+
+def test_a_clock_that_is_set_back_postpones_no_deletion(line: Any) -> None:
+    passed = [0.0]
+    retention = Retention(line.jobs, line.blobs, line.clock, days=30, timer=lambda: passed[0])
+    line.clock.wait(31 * DAY)
+    assert retention.look_after() == 0
+    line.jobs.add(Job("old", "ann", "m", JobState.QUEUED, "u", 1, (), 0, 1.0, 1.0), [])
+    line.clock.wait(-3600.0)
+    passed[0] += EVERY - 1
+    assert retention.look_after() == 0
+    passed[0] += 1
+    assert retention.look_after() == 1
 
 
 def test_several_processes_may_do_so_at_once(line: Any, scored: Callable[..., Job]) -> None:

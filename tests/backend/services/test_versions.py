@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from tensortrigger_backend.services.contents import GRACE, Contents
 from tensortrigger_backend.services.drafts import Draft
 from tensortrigger_backend.services.model_cache import FRESH_FOR, ModelCache
 from tensortrigger_backend.services.orphans import GRACE as ORPHAN_GRACE
-from tensortrigger_backend.services.orphans import PURGE_EVERY, Orphans
+from tensortrigger_backend.services.orphans import PURGE_EVERY, SWEEP_EVERY, Orphans
 
 if TYPE_CHECKING:
     from tests.backend.services.conftest import JobLine
@@ -175,7 +176,7 @@ def test_blobs_of_versions_and_jobs_that_were_never_stored_are_collected(
     line.blobs.put("models/fresh/source", b"its row is about to be written")
     store = SqlContentStore(line.database)
     owned = {"models": line.models.unknown, "jobs": line.jobs.unknown}
-    orphans = Orphans(contents, store, line.blobs, owned, line.clock)
+    orphans = Orphans(contents, store, line.blobs, owned, line.clock, timer=line.clock)
     orphans.look_after()
     assert orphans.sweep() == 0
     line.clock.wait(ORPHAN_GRACE)
@@ -184,6 +185,22 @@ def test_blobs_of_versions_and_jobs_that_were_never_stored_are_collected(
     orphans.look_after()
     there = [key for folder in ("models", "jobs", "content") for key in line.blobs.keys(folder)]
     assert sorted(there) == sorted([*known, "models/fresh/source"])
+
+
+def test_a_clock_that_is_set_back_keeps_no_orphans(line: JobLine, contents: Contents) -> None:
+    passed = [0.0]
+    line.blobs.put("models/gone/source", b"x")
+    line.clock.now = time.time() + 2 * ORPHAN_GRACE
+    owned = {"models": line.models.unknown}
+    store = SqlContentStore(line.database)
+    orphans = Orphans(contents, store, line.blobs, owned, line.clock, timer=lambda: passed[0])
+    line.clock.wait(-3600.0)
+    passed[0] += SWEEP_EVERY - 1
+    orphans.look_after()
+    assert line.blobs.keys("models") == ["models/gone/source"]
+    passed[0] += 1
+    orphans.look_after()
+    assert line.blobs.keys("models") == []
 
 
 def test_versions_from_before_content_addressing_take_their_blobs_with_them(line: JobLine) -> None:
