@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from tensortrigger_server.problems import BackendAway, Problem
 from tensortrigger_server.score import Score, ScoreState
 from tensortrigger_server.upstream import Upstream
 
-REJECTS_PAGE = 200
 FIRST_POLL, LONGEST_POLL = 0.1, 1.0
 AWAY_FOR = 120.0
 """Seconds for which a backend may be away while a file is scored: it keeps the job, and goes on when it is back."""
@@ -139,9 +137,11 @@ async def _write(
         return lambda number: f"{folder}{stem}.{kind}{'' if number == 1 else f'-{number}'}.{ending}"
 
     with tempfile.TemporaryFile() as results, tempfile.TemporaryFile() as rejects:
-        await _patiently(lambda: _fetch_results(score, upstream, results))
+        await _patiently(lambda: _fetch(f"jobs/{score.job_id}/results", "text/csv", upstream, results))
         if score.rows_rejected:
-            await _patiently(lambda: _fetch_rejects(score, upstream, rejects))
+            # All of them at once: a page would cost the backend a whole partition each.
+            path = f"jobs/{score.job_id}/rejects"
+            await _patiently(lambda: _fetch(path, "application/x-ndjson", upstream, rejects))
         try:
             async with order.source.opened() as file:
                 hashed = HashedFile(file)
@@ -161,30 +161,15 @@ async def _write(
             await rejected.discard()
 
 
-async def _fetch_results(score: Score, upstream: Upstream, file: IO[bytes]) -> None:
+async def _fetch(path: str, media_type: str, upstream: Upstream, file: IO[bytes]) -> None:
+    """Leave an answer in a file, from its beginning."""
     file.seek(0)
     file.truncate()
-    path, headers = f"jobs/{score.job_id}/results", {"Accept": "text/csv"}
-    async with upstream.ask("GET", path, headers=headers) as answer:
+    async with upstream.ask("GET", path, headers={"Accept": media_type}) as answer:
         if not answer.is_success:
             await upstream.members(answer)
         async for block in upstream.blocks(answer):
             file.write(block)
-    file.seek(0)
-
-
-async def _fetch_rejects(score: Score, upstream: Upstream, file: IO[bytes]) -> None:
-    file.seek(0)
-    file.truncate()
-    cursor = None
-    while True:
-        query = urlencode({"limit": REJECTS_PAGE} | ({"cursor": cursor} if cursor else {}))
-        page = await upstream.json("GET", f"jobs/{score.job_id}/rejects", query=query)
-        for reject in page["rejects"]:
-            file.write(json.dumps(reject).encode() + b"\n")
-        cursor = page.get("next_cursor")
-        if not cursor:
-            break
     file.seek(0)
 
 

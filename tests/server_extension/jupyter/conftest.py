@@ -329,9 +329,9 @@ class _Route(web.RequestHandler):
             lines = ["row,sum", *(f"{row},{total}" for row, total in answers)]
             self.finish("\r\n".join(lines) + "\r\n")
         elif rest == ["rejects", ""]:
-            start = int(self.get_query_argument("cursor", "0"))
-            after = start + 2 if start + 2 < len(rejects) else None
-            self.finish({"rejects": rejects[start : start + 2], "next_cursor": after and str(after)})
+            assert seen.headers.get("Accept") == "application/x-ndjson"
+            self.set_header("Content-Type", "application/x-ndjson")
+            self.finish("".join(f"{json.dumps(reject)}\n" for reject in rejects))
         else:
             held = backend.hold_jobs and job["state"] == "succeeded"
             rows = len(job["rows"]) - 1

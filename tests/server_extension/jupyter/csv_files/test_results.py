@@ -45,6 +45,14 @@ def test_the_result_stands_beside_the_file_with_all_its_columns_and_rows(jp_serv
     ]
 
 
+def test_many_rejected_rows_are_fetched_by_one_request(with_backend, backend, root, score):
+    (root / "x.csv").write_text("a,b\n" + "".join(f"x,{row}\n" for row in range(1_000)))
+    assert score("x.csv")["rows_rejected"] == 1_000
+    with (root / "x.rejects.csv").open() as file:
+        assert [int(reject["row"]) for reject in csv.DictReader(file)] == list(range(1_000))
+    assert len([seen for seen in backend.seen if seen.path.endswith("/rejects")]) == 1
+
+
 def test_no_file_is_ever_overwritten(with_backend, root, score):
     (root / "x.csv").write_text("a,b\n1,2\n")
     (root / "x.scored.csv").write_text("mine")
