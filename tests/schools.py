@@ -21,7 +21,7 @@ from tensortrigger_backend.adapters.sql.run_store import SqlRunStore
 from tensortrigger_backend.adapters.sql.training_store import SqlTrainingStore
 from tensortrigger_backend.domain.access import EVERYTHING, Principal
 from tensortrigger_backend.domain.errors import InvalidInput, NotInstalled, Unavailable
-from tensortrigger_backend.domain.jobs import Job, JobState
+from tensortrigger_backend.domain.jobs import MAX_ATTEMPTS, WAITS, Job, JobState
 from tensortrigger_backend.domain.listing import VersionFilter
 from tensortrigger_backend.domain.models import ModelVersion, VersionState
 from tensortrigger_backend.domain.publishing import ONNX, ForgeVerdict
@@ -260,6 +260,13 @@ class School:
             worker.handle(delivery.wake_up)
             delivery.ack()
             self.recovery().relay()
+
+    def work_on(self, worker: TrainingWorker) -> None:
+        """Work until what fails has failed for good, with all waiting between its attempts."""
+        for _ in range(MAX_ATTEMPTS):
+            self.recovery().look_after()
+            self.work(worker)
+            self.line.clock.wait(WAITS[-1] + 1)
 
     def made(self, job: Job) -> list[ModelVersion]:
         page = self.line.models.page("ann", VersionFilter(), 100, None)

@@ -16,6 +16,10 @@ from tensortrigger_backend.domain.training_jobs import Trained, TrainingOrder, t
 MAX_ATTEMPTS = 5
 """After so many attempts a partition fails, and its job once nothing else of it is left to do."""
 
+WAITS = (0.0, 2.0, 10.0, 30.0)
+"""Seconds before a partition is tried again after its first failed attempt, its second, and so on: what is away for a
+moment, such as the storage, must not use up all attempts."""
+
 INTAKE = -1
 """Number of the partition that fetches the rows of a source and cuts them; all others come of it."""
 
@@ -181,6 +185,11 @@ class Claim:
     training: Mapping[str, Any] | None = None
     trained: Mapping[str, Any] | None = None
     options: JobOptions = field(default_factory=JobOptions)
+
+    @property
+    def retry_wait(self) -> float:
+        """Seconds before the partition is tried again, should this attempt fail."""
+        return WAITS[min(self.attempt, len(WAITS)) - 1]
 
 
 @dataclass(frozen=True, slots=True)

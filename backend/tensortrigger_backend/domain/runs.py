@@ -219,6 +219,15 @@ class Run:
             new,
         )
 
+    def standing(self, state: RunState, error: str | None, now: float) -> Run:
+        """The run of a training whose job stands so."""
+        error = error[:MAX_ERROR] if error else None
+        if (self.state, self.error) == (state, error):
+            return self
+        return replace(
+            self, state=state, error=error, last_updated=now, finished=now if state.final else None
+        )
+
     def _told(self, new: Sequence[Point]) -> Run:
         """The run with the latest epoch, step and metrics of the new points."""
         if not new:

@@ -63,8 +63,16 @@ class RunStore(Protocol):
             Conflict: as ``Run.taking``.
         """
 
-    def reopen(self, run_id: str, owner: str, now: float) -> Run:
-        """Set an ended run running again, its points kept. Raises NotFound."""
+    def follow_job(self, run_id: str, owner: str, now: float) -> Run:
+        """Let the run of a training stand as its job does: running while that is open, its points kept, and ended as
+        that has ended.
+
+        Both are looked at in one transaction, so that nobody who comes late sets back what a retry or an end brought
+        meanwhile. Safe to repeat; a run whose job is gone stays as it is.
+
+        Raises:
+            NotFound: there is no such run.
+        """
 
     def points(self, run_id: str, owner: str, after: int, limit: int, kind: PointKind | None) -> RunPoints:
         """Points with ``seq > after`` in order, of one kind or of both. Raises NotFound."""

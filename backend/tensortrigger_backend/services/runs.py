@@ -72,7 +72,7 @@ class Runs:
     ) -> Run:
         """The run of a training job, whose id is the job's.
 
-        Safe to repeat: the run is found as it stands, be it ended (``reopen`` sets it running again). Call it
+        Safe to repeat: the run is found as it stands, be it ended (``follow_job`` sets it running again). Call it
         before anybody is told the job's id: ``/jobs/{id}/events`` takes a job without a run for no training.
         """
         now = self._clock()
@@ -93,10 +93,10 @@ class Runs:
             )
         )
 
-    def reopen(self, owner: str, run_id: str) -> Run:
-        """Set the run of a retried training running again, its points kept. Raises NotFound."""
-        run = self._store.reopen(run_id, owner, self._clock())
-        self.notices.tell(run_id)
+    def follow_job(self, owner: str, job_id: str) -> Run:
+        """Let the run of a training stand as its job does; see ``RunStore.follow_job``. Raises NotFound."""
+        run = self._store.follow_job(job_id, owner, self._clock())
+        self.notices.tell(job_id)
         return run
 
     def record(self, owner: str, run_id: str, batch: Batch) -> Run:
@@ -116,17 +116,6 @@ class Runs:
         Raises: as ``record``.
         """
         return self.record(owner, run_id, Batch(points, first))
-
-    def close(self, owner: str, run_id: str, state: RunState, error: str | None = None) -> Run:
-        """End a run. Safe to repeat: the first end stands, and the run is returned as it ended.
-
-        Raises:
-            NotFound: there is no such run.
-        """
-        run = self._store.get(run_id, owner)
-        if run.state.final:
-            return run
-        return self.record(owner, run_id, Batch(state=state, error=error))
 
     def find(self, owner: str, run_id: str) -> Run:
         """One run. Raises NotFound."""

@@ -24,7 +24,6 @@ from tensortrigger_backend.domain.errors import (
 )
 from tensortrigger_backend.domain.jobs import Claim, Job, JobState, WakeUp
 from tensortrigger_backend.domain.models import ModelVersion, VersionState
-from tensortrigger_backend.domain.runs import RunState
 from tensortrigger_backend.domain.training_jobs import TrainingOrder
 from tensortrigger_backend.ports.jobs import JobStore
 from tensortrigger_backend.ports.storage import BlobStore
@@ -129,12 +128,15 @@ class TrainingWorker:
             self._jobs.give_up(claim, error.detail, final=True, now=self._clock())
         except TensorTriggerError as error:
             log.warning("training.interrupted", job_id=claim.job_id, reason=error.detail)
-            self._jobs.give_up(claim, error.detail, final=False, now=self._clock())
+            self._give_up(claim, error.detail)
         except Exception as error:
             log.exception("training.failed", job_id=claim.job_id)
-            self._jobs.give_up(claim, f"{type(error).__name__}: {error}", final=False, now=self._clock())
+            self._give_up(claim, f"{type(error).__name__}: {error}")
         self._settle_one(self._jobs.get(claim.job_id, claim.owner))
         self._told()
+
+    def _give_up(self, claim: Claim, reason: str) -> None:
+        self._jobs.give_up(claim, reason, final=False, now=self._clock(), wait=claim.retry_wait)
 
     def settle(self) -> None:
         """Bring in order what trainings left whose process died at their end. Safe to repeat."""
@@ -152,13 +154,15 @@ class TrainingWorker:
             self._blobs.delete(self._blobs.keys(files_of(job.job_id)))
         # Whoever deleted the run of an ended training does not get it back.
         with contextlib.suppress(NotFound):
-            self._runs.close(job.owner, job.job_id, RunState(str(job.state)), job.error)
+            self._runs.follow_job(job.owner, job.job_id)
 
     def _work(self, claim: Claim, heartbeat: Heartbeat) -> None:
         assert claim.training is not None
         order = TrainingOrder.from_dict(claim.training)
         # Found, unless whoever took the order died before there was one.
         open_run(self._runs, self._jobs.get(claim.job_id, claim.owner))
+        # Whoever has it tried again may not have come yet to set its run running.
+        self._runs.follow_job(claim.owner, claim.job_id)
         follower = Follower(claim, self._trainings, self._runs, self._blobs, self._clock, heartbeat)
         if not self._made(order.new_model_id):
             self._train(claim, order, heartbeat, follower)

@@ -14,7 +14,6 @@ from tensortrigger_backend.domain.errors import Unavailable
 from tensortrigger_backend.domain.job_options import JobOptions
 from tensortrigger_backend.domain.jobs import Job, JobKind, JobState, Slice
 from tensortrigger_backend.domain.models import ModelVersion
-from tensortrigger_backend.domain.runs import RunState
 from tensortrigger_backend.domain.tensors import Signature
 from tensortrigger_backend.domain.training import Choice, TrainingFacts, choose
 from tensortrigger_backend.domain.training_jobs import TrainingOrder
@@ -195,7 +194,7 @@ class Training:
         if job.state is JobState.CANCELLED and not before.state.final:
             assert job.training is not None
             open_run(self._runs, job)
-            self._runs.close(job.owner, job_id, RunState.CANCELLED)
+            self._runs.follow_job(job.owner, job_id)
             self._registry.withdraw(TrainingOrder.from_dict(job.training).new_model_id)
             self._blobs.delete(self._blobs.keys(files_of(job_id)))
         return job
@@ -206,7 +205,7 @@ class Training:
         job = self._jobs.retry(job_id, principal.owner, self._clock())
         if not job.state.final:
             open_run(self._runs, job)
-            self._runs.reopen(job.owner, job_id)
+            self._runs.follow_job(job.owner, job_id)
             self._told()
         return job
 

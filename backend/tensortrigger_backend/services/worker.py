@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Final
 
 import structlog
 
@@ -20,10 +19,6 @@ from tensortrigger_backend.services.worker_thread import Handler as Handler
 from tensortrigger_backend.services.worker_thread import WorkerThread as WorkerThread
 
 log = structlog.get_logger(__name__)
-
-WAITS: Final = (0.0, 2.0, 10.0, 30.0)
-"""Seconds before a partition is tried again after its first failed attempt, its second, and so on: what is away for a
-moment, such as the storage, must not use up all attempts."""
 
 Intake = Callable[[Claim, Heartbeat], Cut]
 
@@ -145,5 +140,4 @@ class Worker:
         )
 
     def _give_up(self, claim: Claim, reason: str) -> None:
-        wait = WAITS[min(claim.attempt, len(WAITS)) - 1]
-        self._jobs.give_up(claim, reason, final=False, now=self._clock(), wait=wait)
+        self._jobs.give_up(claim, reason, final=False, now=self._clock(), wait=claim.retry_wait)

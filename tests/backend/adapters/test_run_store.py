@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.run_store import SqlRunStore
+from tensortrigger_backend.adapters.sql.tables import jobs as job_table
 from tensortrigger_backend.adapters.sql.tables import run_points
 from tensortrigger_backend.domain.errors import Conflict, InvalidInput, NotFound
+from tensortrigger_backend.domain.jobs import Job, JobKind, JobState, Slice, WakeUp
 from tensortrigger_backend.domain.runs import Batch, Point, PointKind, Run, RunSource, RunState
+from tensortrigger_backend.ports.jobs import JobStore
 from tensortrigger_backend.ports.runs import RunStore
 from tensortrigger_backend.ports.storage import Idempotency
 
@@ -55,7 +60,7 @@ def test_nobody_sees_what_another_owns(runs: RunStore) -> None:
         lambda: runs.get("r1", "bob"),
         lambda: runs.points("r1", "bob", 0, 10, None),
         lambda: runs.append("r1", "bob", Batch(points(0, 1)), 2.0),
-        lambda: runs.reopen("r1", "bob", 2.0),
+        lambda: runs.follow_job("r1", "bob", 2.0),
         lambda: runs.remove("r1", "bob"),
         lambda: runs.get("nothing", "ann"),
         lambda: runs.add(run(owner="bob")),
@@ -157,12 +162,50 @@ def test_a_batch_that_is_refused_writes_nothing(runs: RunStore) -> None:
     assert seqs(runs) == [1, 2]
 
 
-def test_a_reopened_run_goes_on_where_it_stood(runs: RunStore) -> None:
-    runs.add(run(source=RunSource.BACKEND))
-    runs.append("r1", "ann", Batch(points(0, 2), 0, RunState.FAILED, "broke"), 5.0)
-    again = runs.reopen("r1", "ann", 6.0)
+@pytest.fixture
+def failed(runs: RunStore, jobs: JobStore) -> Job:
+    """A training that has failed, and its run, which was not told."""
+    job = Job("r1", "ann", "m1", JobState.QUEUED, "u", 1, (), 1, 1.0, 1.0, kind=JobKind.TRAIN)
+    job = jobs.add(replace(job, training={}), [Slice(0, 0, 1, 0, 1, 1)])
+    runs.add(run(source=RunSource.BACKEND, job_id="r1"))
+    runs.append("r1", "ann", Batch(points(0, 2), 0), 2.0)
+    claim = jobs.claim(WakeUp("r1", 0, JobKind.TRAIN), "w1", 3.0, 10.0)
+    assert claim is not None
+    jobs.give_up(claim, "broke", final=True, now=4.0)
+    return job
+
+
+def test_the_run_of_a_job_ends_with_it_and_goes_on_with_it_where_it_stood(
+    runs: RunStore, jobs: JobStore, failed: Job
+) -> None:
+    ended = runs.follow_job("r1", "ann", 5.0)
+    assert (ended.state, ended.finished) == (RunState.FAILED, 5.0)
+    assert ended.error == "Training failed after 1 attempt: broke"
+    assert runs.follow_job("r1", "ann", 6.0) == ended
+    with pytest.raises(Conflict):
+        runs.append("r1", "ann", Batch(points(2, 1), 2), 6.0)
+    jobs.retry("r1", "ann", 6.0)
+    again = runs.follow_job("r1", "ann", 7.0)
     assert (again.state, again.error, again.finished) == (RunState.RUNNING, None, None)
     assert runs.append("r1", "ann", Batch(points(1, 2), 1), 7.0).last_seq == 3
+    jobs.cancel("r1", "ann", 8.0)
+    assert runs.follow_job("r1", "ann", 9.0).state is RunState.CANCELLED
+    jobs.remove("r1", "ann")
+    assert runs.follow_job("r1", "ann", 10.0).state is RunState.CANCELLED
+
+
+def test_a_run_waits_for_whoever_is_just_trying_its_job_again(
+    runs: RunStore, database: Database, failed: Job
+) -> None:
+    told: list[Run] = []
+    late = threading.Thread(target=lambda: told.append(runs.follow_job("r1", "ann", 6.0)))
+    with database.write(in_turn=False) as connection:
+        connection.execute(update(job_table).values(state=str(JobState.RUNNING), error=None))
+        late.start()
+        late.join(0.3)
+        assert told == []
+    late.join(10.0)
+    assert [run.state for run in told] == [RunState.RUNNING]
 
 
 def test_an_idempotency_key_makes_one_run_only(runs: RunStore, at_once: AtOnce) -> None:

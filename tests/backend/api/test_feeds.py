@@ -226,7 +226,7 @@ async def test_a_trainings_stream_tells_its_job_once_an_epoch_and_its_points_bet
             await asyncio.sleep(0.08)
         job.epochs_done = epoch + 1
         await asyncio.sleep(0.15)
-    stage.runs.close("ann", job.job_id, RunState.SUCCEEDED)
+    stage.runs.record("ann", job.job_id, Batch(state=RunState.SUCCEEDED))
     # The trained model is stored after its run has ended: the stream waits for the job.
     await asyncio.sleep(0.3)
     assert not gathering.done()

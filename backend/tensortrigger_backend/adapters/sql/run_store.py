@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +11,8 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from tensortrigger_backend.adapters.sql.cursors import page_of
 from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.idempotency import find, remember
-from tensortrigger_backend.adapters.sql.tables import idempotency_keys, run_points, runs
+from tensortrigger_backend.adapters.sql.lease_conditions import OPEN
+from tensortrigger_backend.adapters.sql.tables import idempotency_keys, jobs, run_points, runs
 from tensortrigger_backend.domain.errors import Conflict, NotFound
 from tensortrigger_backend.domain.runs import Batch, Point, PointKind, Run, RunSource, RunState
 from tensortrigger_backend.ports.runs import RunPoints
@@ -92,12 +92,19 @@ class SqlRunStore:
                 connection.execute(update(runs).where(runs.c.run_id == run_id).values(**_members(run)))
             return run
 
-    def reopen(self, run_id: str, owner: str, now: float) -> Run:
-        """See ``RunStore.reopen``."""
-        with self._database.write() as connection:
-            run = _run(connection, run_id, owner, locked=True)
-            run = replace(run, state=RunState.RUNNING, error=None, finished=None, last_updated=now)
-            connection.execute(update(runs).where(runs.c.run_id == run_id).values(**_members(run)))
+    def follow_job(self, run_id: str, owner: str, now: float) -> Run:
+        """See ``RunStore.follow_job``."""
+        # The run of a job has the job's id. Its row is held, so that it neither ends nor is tried again meanwhile.
+        query = select(jobs.c.state, jobs.c.error).where(jobs.c.job_id == run_id, jobs.c.owner == owner)
+        with self._database.write(in_turn=False) as connection:
+            job = connection.execute(query.with_for_update(read=True)).one_or_none()
+            before = _run(connection, run_id, owner, locked=True)
+            if job is None:
+                return before
+            state = RunState.RUNNING if job.state in OPEN else RunState(job.state)
+            run = before.standing(state, job.error, now)
+            if run is not before:
+                connection.execute(update(runs).where(runs.c.run_id == run_id).values(**_members(run)))
             return run
 
     def points(self, run_id: str, owner: str, after: int, limit: int, kind: PointKind | None) -> RunPoints:

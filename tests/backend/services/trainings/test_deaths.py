@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from itertools import pairwise
 
 import pytest
 from schools import ANN, CALLS, LEASE, Killed, LearningNothing, School
@@ -64,7 +65,7 @@ def test_a_child_that_keeps_dying_fails_its_training_and_says_why(school: School
 
     school.child.at = die
     job = school.order()
-    school.work(school.worker())
+    school.work_on(school.worker())
     failed = school.line.state(job)
     assert failed.state is JobState.FAILED
     assert failed.error == f"Training failed after {MAX_ATTEMPTS} attempts: The training was interrupted."
@@ -82,6 +83,69 @@ def test_a_child_that_keeps_dying_fails_its_training_and_says_why(school: School
     assert school.line.state(job).described()["training"]["resumed_at"] == 2
     with pytest.raises(InvalidJobState):
         school.training().retry(ANN, _cancelled(school).job_id)
+
+
+def test_a_training_that_keeps_failing_waits_longer_each_time(school: School) -> None:
+    begun: list[float] = []
+
+    def die(_: int, child: LearningNothing) -> None:
+        begun.append(school.line.clock())
+        child.kill()
+
+    school.child.at = die
+    job = school.order()
+    worker = school.worker()
+    while not school.line.state(job).state.final:
+        school.recovery().look_after()
+        school.work(worker)
+        school.line.clock.wait(0.5)
+    # Twice a second it is looked whether its time has come.
+    assert [later - sooner for sooner, later in pairwise(begun)] == [0.0, 2.5, 10.5, 30.5]
+
+
+def test_a_training_tried_again_while_its_failure_is_being_told_is_watched_to_its_end(school: School) -> None:
+    def diverge(epoch: int, _: LearningNothing) -> None:
+        if epoch == 2:
+            raise InvalidInput("The loss became NaN in epoch 2.")
+
+    def retry(name: str) -> None:
+        if name == "withdraw":
+            school.child.at = lambda epoch, _: None
+            school.training().retry(ANN, job.job_id)
+
+    school.child.at = diverge
+    job = school.order()
+    school.work(school.worker(before=retry))
+    school.everything_is_there_once(job)
+
+
+def test_a_training_tried_again_while_it_is_set_right_is_watched_to_its_end(school: School) -> None:
+    job = school.order()
+    claim = school.line.jobs.claim(WakeUp(job.job_id, 0, JobKind.TRAIN), "w1", school.line.clock(), LEASE)
+    assert claim is not None
+    # Its process dies before its run hears of it.
+    school.line.jobs.give_up(claim, "cause", final=True, now=school.line.clock())
+
+    def retry(name: str) -> None:
+        if name == "withdraw":
+            school.training().retry(ANN, job.job_id)
+
+    school.worker("sweeper", retry).settle()
+    assert school.runs.find("ann", job.job_id).state is RunState.RUNNING
+    school.work(school.worker("w2"))
+    school.everything_is_there_once(job)
+
+
+def test_a_worker_quicker_than_who_has_its_training_tried_again_tells_every_point(school: School) -> None:
+    job = school.order()
+    school.child.at = lambda epoch, child: child.kill()
+    school.work_on(school.worker())
+    assert school.runs.find("ann", job.job_id).state is RunState.FAILED
+    school.child.at = lambda epoch, _: None
+    # As far as the retry has come: its job runs, and nobody has touched the run.
+    school.line.jobs.retry(job.job_id, "ann", school.line.clock())
+    school.work(school.worker())
+    school.everything_is_there_once(job)
 
 
 def _cancelled(school: School) -> Job:

@@ -17,7 +17,7 @@ from tensortrigger_backend.domain.errors import (
     Unavailable,
 )
 from tensortrigger_backend.domain.jobs import Job, JobKind, JobState, WakeUp
-from tensortrigger_backend.domain.runs import RunState
+from tensortrigger_backend.domain.runs import Batch, RunState
 
 
 def test_a_training_whose_run_was_not_told_of_its_end_is_set_right(school: School) -> None:
@@ -30,7 +30,7 @@ def test_a_training_whose_run_was_not_told_of_its_end_is_set_right(school: Schoo
 
 def test_an_order_whose_taker_died_before_its_run_was_there_is_worked_on(school: School) -> None:
     job = school.order()
-    school.runs.close("ann", job.job_id, RunState.CANCELLED)
+    school.runs.record("ann", job.job_id, Batch(state=RunState.CANCELLED))
     school.runs.remove("ann", job.job_id)
     school.work(school.worker())
     school.everything_is_there_once(job)
