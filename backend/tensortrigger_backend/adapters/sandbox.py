@@ -7,6 +7,7 @@ import logging
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from importlib.util import cache_from_source, find_spec
 from pathlib import Path
@@ -23,6 +24,7 @@ COMPILE_MODULE = "tensortrigger_backend.guest.first_import"
 _PROBE_SECONDS = 30.0
 _COMPILE_SECONDS = 180.0
 _PATIENCE_SECONDS = 2.0
+_AGAIN_SECONDS = 10.0
 _OUTSIDE = "outside"
 
 TURNED_OFF = SandboxReport(
@@ -70,7 +72,11 @@ class SandboxedLauncher(PlainChildLauncher):
 
     def probe_soon(self) -> None:
         """Find out in the background what guests are held by, so that the log tells before the first one."""
-        threading.Thread(target=self.report, name="sandbox-probe", daemon=True).start()
+        threading.Thread(target=self._find_out, name="sandbox-probe", daemon=True).start()
+
+    def known(self) -> SandboxReport:
+        """What guests are held by, as far as that was found out by now. Never blocks."""
+        return self._found or UNKNOWN
 
     def report(self) -> SandboxReport:
         """What guests are held by; found out on the first call, which takes a moment."""
@@ -110,6 +116,11 @@ class SandboxedLauncher(PlainChildLauncher):
                 self._compiled = True
                 self._compile()
         return self._launch(module, scratch, ",".join(sorted(layers)))
+
+    def _find_out(self) -> None:
+        # A machine that is just starting may be too busy for the probe.
+        while self.report() is UNKNOWN and not self._closed:
+            time.sleep(_AGAIN_SECONDS)
 
     def _probed_once(self) -> SandboxReport:
         if self._found is None:

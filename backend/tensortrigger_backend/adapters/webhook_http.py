@@ -28,6 +28,8 @@ ANSWER_BYTES: Final = 64 << 10
 URL_LIMIT: Final = 2048
 ADDRESSES: Final = 3
 """Addresses of one name that are tried."""
+CHECKS: Final = 2
+"""Names that are resolved at a time for requests that wait for it."""
 
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?\Z")
 _HERE = ("localhost", "localhost.localdomain", "ip6-localhost")
@@ -65,12 +67,17 @@ class HttpCourier:
         self._resolve = resolver
         self._agent = agent
         self._seconds = seconds
+        self._checks = threading.BoundedSemaphore(CHECKS)
         self._tls = httpcore.default_ssl_context()
 
     def check(self, url: str) -> None:
-        """See ``Courier.check``. A name that cannot be resolved now may be by the time that it is called."""
+        """See ``Courier.check``. A name that cannot be resolved now may be by the time that it is called.
+
+        Names are resolved a few at a time only, and what comes meanwhile goes unresolved: whoever waits here is a
+        request, and servers that answer slowly must not hold up all others. Each delivery looks again.
+        """
         try:
-            self._addresses(_parsed(url), monotonic() + CONNECT_SECONDS)
+            self._addresses(_parsed(url), monotonic() + CONNECT_SECONDS, self._resolved_unless_busy)
         except _Refused as refused:
             # What stands before an @ may be a password.
             shown = "..." + url[url.rindex("@") :][:200] if "@" in url else url[:200]
@@ -85,7 +92,7 @@ class HttpCourier:
         until = monotonic() + self._seconds
         try:
             url = _parsed(webhook.url)
-            addresses = self._addresses(url, until)
+            addresses = self._addresses(url, until, self._resolved)
             return self._posted(url, addresses, webhook.body.encode(), headers, until)
         except _Refused as refused:
             return f"it is never called: {refused}"
@@ -94,7 +101,9 @@ class HttpCourier:
         except OSError:
             return "its name could not be resolved"
 
-    def _addresses(self, url: httpx.URL, until: float) -> list[str]:
+    def _addresses(
+        self, url: httpx.URL, until: float, resolved: Callable[[str, int, float], Sequence[str]]
+    ) -> list[str]:
         """Those addresses of the host that may be called. Raises _Refused and OSError."""
         host = url.raw_host.decode("ascii")
         try:
@@ -105,13 +114,21 @@ class HttpCourier:
             name = host.lower().removesuffix(".")
             if not _HOST.match(host) or name in _HERE or name.endswith(".localhost"):
                 raise _Refused(f"{host[:80]!r} is not the name of a public server")
-            found = [_address(text) for text in self._resolved(host, url.port or 443, until)]
+            found = [_address(text) for text in resolved(host, url.port or 443, until)]
         else:
             found = [written]
         callable_ = [str(address) for address in found if address and may_be_called(address, self._networks)]
         if not callable_:
             raise _Refused(f"{host[:80]!r} is not a public address")
         return callable_[:ADDRESSES]
+
+    def _resolved_unless_busy(self, host: str, port: int, until: float) -> Sequence[str]:
+        if not self._checks.acquire(blocking=False):
+            raise TimeoutError
+        try:
+            return self._resolved(host, port, until)
+        finally:
+            self._checks.release()
 
     def _resolved(self, host: str, port: int, until: float) -> Sequence[str]:
         """As the resolver says; it knows no time limit itself. Raises OSError, and TimeoutError among them."""

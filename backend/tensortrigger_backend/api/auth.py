@@ -44,7 +44,8 @@ def host_allowed(host: str, allowed: frozenset[str] | None) -> bool:
     return name.lower() in allowed
 
 
-def _core(request: Request) -> Core:
+async def _core(request: Request) -> Core:
+    # Asynchronous, since every other dependency costs, and waits for, a thread.
     core: Core = request.app.state.core
     return core
 
@@ -56,7 +57,7 @@ async def identify(request: Request) -> Principal:
         Unauthenticated: no key, or one that is not valid.
         Forbidden: a ticket, on a route that does not publish.
     """
-    core = _core(request)
+    core = await _core(request)
     if request.app.state.trusted_proxy and (user := request.headers.get(USER_HEADER)):
         return Principal(checked_owner(user), EVERYTHING)
     token = token_of(request.scope["headers"])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
 
 STEP = 1 << 20
 """Bytes that are taken in at a time."""
 
 
-async def feed_ahead(chunks: AsyncIterator[bytes], feed: Callable[[bytes], None]) -> None:
-    """Give everything to ``feed``, in order, one block at a time.
+async def feed_ahead(threads: Executor, chunks: AsyncIterator[bytes], feed: Callable[[bytes], None]) -> None:
+    """Give everything to ``feed`` on one of the threads, in order, one block at a time.
 
     Raises what ``chunks`` and ``feed`` raise. However it ends, ``feed`` is not running any more.
     """
+    loop = asyncio.get_running_loop()
     feeding: asyncio.Future[None] | None = None
     waiting: list[bytes] = []
     size = 0
@@ -27,7 +29,7 @@ async def feed_ahead(chunks: AsyncIterator[bytes], feed: Callable[[bytes], None]
     def begin() -> asyncio.Future[None]:
         pieces = waiting.copy()
         waiting.clear()
-        return asyncio.ensure_future(asyncio.to_thread(lambda: feed(b"".join(pieces))))
+        return loop.run_in_executor(threads, lambda: feed(b"".join(pieces)))
 
     try:
         async for chunk in chunks:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 Arguments = ParamSpec("Arguments")
@@ -11,13 +13,16 @@ Result = TypeVar("Result")
 
 
 async def in_thread(
-    call: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+    threads: Executor,
+    call: Callable[Arguments, Result],
+    *arguments: Arguments.args,
+    **named: Arguments.kwargs,
 ) -> Result:
-    """Like ``asyncio.to_thread``, but however it ends ``call`` is not running any more.
+    """Like ``asyncio.to_thread`` on threads of one's own, but however it ends ``call`` is not running any more.
 
     For what is tidied up after: a server that stops cancels requests, and the thread would go on beside that.
     """
-    running = asyncio.ensure_future(asyncio.to_thread(call, *arguments, **named))
+    running = asyncio.get_running_loop().run_in_executor(threads, partial(call, *arguments, **named))
     try:
         return await asyncio.shield(running)
     finally:

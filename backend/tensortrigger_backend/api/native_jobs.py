@@ -68,7 +68,7 @@ async def score(request: Request, core: CoreOf, caller: Caller) -> Response:
         finally:
             intake.abort()
 
-    return created(*await asyncio.to_thread(take))
+    return created(*await in_thread(core.upload_threads, take))
 
 
 @router.post(
@@ -100,7 +100,7 @@ async def submit(request: Request, core: CoreOf, caller: Caller) -> Response:
     try:
         return created(*await _stream_in(request, core, intake, key, order.priority))
     finally:
-        await asyncio.to_thread(intake.abort)
+        await in_thread(core.upload_threads, intake.abort)
 
 
 @router.post("/jobs/uploads", status_code=201, responses={201: {"model": UploadInvitation}})
@@ -190,9 +190,10 @@ def created(job: Job, new: bool) -> Response:
 async def _stream_in(
     request: Request, core: Core, intake: Intake, key: Idempotency | None, priority: int
 ) -> tuple[Job, bool]:
-    await feed_ahead(stream(request, request.app.state.settings.max_upload), intake.feed)
-    await in_thread(intake.finish)
-    return await in_thread(core.scoring.submit, intake, key, priority)
+    threads = core.upload_threads
+    await feed_ahead(threads, stream(request, request.app.state.settings.max_upload), intake.feed)
+    await in_thread(threads, intake.finish)
+    return await in_thread(threads, core.scoring.submit, intake, key, priority)
 
 
 def _fetch(core: Core, caller: Principal, order: JobOrder, key: Idempotency | None) -> tuple[Job, bool]:

@@ -155,11 +155,12 @@ async def train_on_file(
     options = _file_options(said, media_type)
     key = idempotency(request, str(model_id), str(model), repr(chosen), repr(options))
     intake = await asyncio.to_thread(core.training_files.intake, caller, model_id, model, chosen, options)
+    threads = core.upload_threads
     try:
-        await feed_ahead(stream(request, request.app.state.settings.max_upload), intake.feed)
-        return created(*await in_thread(core.training_files.submit, intake, key))
+        await feed_ahead(threads, stream(request, request.app.state.settings.max_upload), intake.feed)
+        return created(*await in_thread(threads, core.training_files.submit, intake, key))
     finally:
-        await asyncio.to_thread(intake.close)
+        await in_thread(threads, intake.close)
 
 
 async def _on_json(request: Request, core: Core, caller: Principal) -> Response:
@@ -192,7 +193,7 @@ async def _on_json(request: Request, core: Core, caller: Principal) -> Response:
         finally:
             intake.close()
 
-    return created(*await asyncio.to_thread(take))
+    return created(*await in_thread(core.upload_threads, take))
 
 
 async def _on_points(request: Request, core: Core, caller: Principal, body: Mapping[str, Any]) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Executor
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -68,13 +69,13 @@ async def put_upload(
         raise intake.upload.overflow(request.app.state.settings.max_model)
     try:
         try:
-            await _take(request, intake)
+            await _take(request, core.upload_threads, intake)
         except (ClientDisconnect, PayloadTooLarge):
-            await in_thread(intake.keep)
+            await in_thread(core.upload_threads, intake.keep)
             raise
-        return _answer(await in_thread(intake.keep))
+        return _answer(await in_thread(core.upload_threads, intake.keep))
     finally:
-        await asyncio.to_thread(intake.abort)
+        await in_thread(core.upload_threads, intake.abort)
 
 
 @router.get("/models/uploads/{upload_id}", responses={200: {"model": UploadAnswer}})
@@ -90,7 +91,7 @@ def delete_upload(core: CoreOf, caller: Caller, upload_id: str) -> Response:
     return JSONResponse({"http_code": 200, "message": "Upload deleted"})
 
 
-async def _take(request: Request, intake: Intake) -> None:
+async def _take(request: Request, threads: Executor, intake: Intake) -> None:
     """Feed the body in, also the last bytes before a connection breaks."""
     block = bytearray()
     try:
@@ -98,10 +99,10 @@ async def _take(request: Request, intake: Intake) -> None:
             block += chunk
             if len(block) >= STEP:
                 taken, block = bytes(block), bytearray()
-                await in_thread(intake.feed, taken)
+                await in_thread(threads, intake.feed, taken)
     finally:
         if block:
-            await in_thread(intake.feed, bytes(block))
+            await in_thread(threads, intake.feed, bytes(block))
 
 
 def _answer(upload: Upload, status: int = 200, headers: dict[str, str] | None = None) -> Response:

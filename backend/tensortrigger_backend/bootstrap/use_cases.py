@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tensortrigger_backend.adapters.export_process import ExportProcess
@@ -91,6 +92,8 @@ class UseCases:
         self._half_written = base.half_written
         self._completion = completion(base)
         self._retention = Retention(base.jobs, base.blobs, base.clock, settings.retention_days)
+        upload_threads = ThreadPoolExecutor(thread_name_prefix="upload")
+        base.undo.callback(upload_threads.shutdown, wait=True, cancel_futures=True)
         session_key = settings.session_key.get_secret_value() if settings.session_key else None
         webhooks = Webhooks(
             SqlWebhookStore(base.database),
@@ -157,7 +160,8 @@ class UseCases:
             open_blob=base.blobs.open,
             queue_depth=base.queues[JobKind.SCORE].depth,
             waiting=WaitingWork(base.jobs, base.clock),
-            sandbox=launcher.report,
+            sandbox=launcher.known,
+            upload_threads=upload_threads,
         )
 
     def sweep(self) -> None:

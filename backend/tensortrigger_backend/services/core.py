@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -33,7 +34,8 @@ class Core:
         open_blob: a blob by its key, for downloads; the caller closes it.
         queue_depth: wake-ups waiting or in work.
         waiting: partitions waiting or in work, by kind.
-        sandbox: how far guests are held; may take a moment while the server starts.
+        sandbox: how far guests are held, as far as that is known yet; never blocks.
+        upload_threads: those that take uploads in, which may wait for a slow storage: nothing else waits with them.
     """
 
     gatekeeper: Gatekeeper
@@ -55,3 +57,4 @@ class Core:
     queue_depth: Callable[[], int]
     waiting: Callable[[], Mapping[JobKind, int]]
     sandbox: Callable[[], SandboxReport]
+    upload_threads: Executor

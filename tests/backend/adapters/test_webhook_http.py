@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tensortrigger_backend.adapters.webhook_http import HttpCourier
+from tensortrigger_backend.adapters.webhook_http import CHECKS, HttpCourier
 from tensortrigger_backend.domain.errors import InvalidInput
 from tensortrigger_backend.domain.public_addresses import networks_of
 from tensortrigger_backend.ports.webhooks import Webhook
@@ -73,6 +73,32 @@ def names(**addresses: Sequence[str]) -> Callable[[str, int], Sequence[str]]:
         return found
 
     return resolve
+
+
+def test_names_that_resolve_slowly_hold_up_few_of_those_who_wait() -> None:
+    asked, answered = threading.Semaphore(0), threading.Event()
+
+    def slow(_host: str, _port: int) -> list[str]:
+        asked.release()
+        answered.wait(10.0)
+        return ["8.8.8.8"]
+
+    courier = HttpCourier(resolver=slow)
+    held = [threading.Thread(target=courier.check, args=("http://slow.example/",)) for _ in range(CHECKS)]
+    for thread in held:
+        thread.start()
+        assert asked.acquire(timeout=5.0)
+    begun = time.monotonic()
+    courier.check("http://another.example/")
+    # What stands in the address itself needs nobody's answer.
+    with pytest.raises(InvalidInput):
+        courier.check("http://127.0.0.1/")
+    assert time.monotonic() - begun < 2.0
+    answered.set()
+    for thread in held:
+        thread.join()
+    courier.check("http://slow.example/")
+    assert asked.acquire(timeout=5.0), "it is asked again once there is room"
 
 
 def test_a_message_arrives_with_its_headers(receiver: Any) -> None:

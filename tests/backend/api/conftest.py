@@ -253,6 +253,13 @@ def seed(data_dir: Path, owner: str = "local") -> None:
     database.close()
 
 
+@pytest.fixture
+def seeded(tmp_path: Path) -> Path:
+    """A data folder with the model ``linear``."""
+    seed(tmp_path / "data")
+    return tmp_path / "data"
+
+
 @pytest.fixture(scope="session")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that is the source of ``here``."""
