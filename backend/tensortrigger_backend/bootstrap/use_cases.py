@@ -36,7 +36,6 @@ from tensortrigger_backend.services.inference import Inference
 from tensortrigger_backend.services.job_details import JobDetails
 from tensortrigger_backend.services.orphans import Orphans
 from tensortrigger_backend.services.publishing import Line
-from tensortrigger_backend.services.remote_intake import WAITING
 from tensortrigger_backend.services.retention import Retention
 from tensortrigger_backend.services.scoring import Scoring
 from tensortrigger_backend.services.training import Training
@@ -86,8 +85,9 @@ class UseCases:
             SqlUploadStore(base.database), base.models, base.blobs, base.clock, settings.max_model
         )
         self._exports = Exports(versions.registry, base.blobs, exporter, base.scratch, base.clock)
-        owned = {"models": base.models.unknown, "jobs": base.jobs.unknown, WAITING: list}
-        self._orphans = Orphans(base.contents, base.content_store, base.blobs, owned, base.clock)
+        self._orphans = Orphans(
+            base.contents, base.content_store, base.blobs, base.models, base.jobs, base.clock
+        )
         pepper = pepper_of_settings(settings)
         self._half_written = base.half_written
         self._completion = completion(base)

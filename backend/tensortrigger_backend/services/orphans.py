@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
 
 from tensortrigger_backend.domain.contents import PREFIX
+from tensortrigger_backend.ports.jobs import JobStore
 from tensortrigger_backend.ports.storage import BlobStore
-from tensortrigger_backend.ports.versions import ContentStore
+from tensortrigger_backend.ports.versions import ContentStore, ModelStore
 from tensortrigger_backend.services.contents import Contents
+from tensortrigger_backend.services.remote_intake import WAITING
 
 log = structlog.get_logger(__name__)
 
 GRACE: Final = 86_400.0
-"""Seconds for which a blob without a row is left alone: its row may be about to be written."""
+"""Seconds for which a blob without a row is left alone: its row may be about to be written. Rows that were uploaded by
+URL never have one: this is how long jobs may name them."""
 
 PURGE_EVERY: Final = 60.0
 SWEEP_EVERY: Final = 3600.0
@@ -29,7 +32,6 @@ class Orphans:
     """Frees bytes that nobody needs, each step now and then.
 
     Args:
-        owned: for a prefix whose keys are ``<prefix>/<id>/...``, which of some ids have no row.
         clock: seconds since the epoch, UTC, as the blobs' own times are.
         timer: seconds that pass whatever is done to the clock.
     """
@@ -39,14 +41,16 @@ class Orphans:
         contents: Contents,
         store: ContentStore,
         blobs: BlobStore,
-        owned: Mapping[str, Unknown],
+        models: ModelStore,
+        jobs: JobStore,
         clock: Callable[[], float],
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._contents = contents
         self._store = store
         self._blobs = blobs
-        self._owned = owned
+        # For prefixes whose keys are ``<prefix>/<id>/...``: which of some ids have no row.
+        self._owned: dict[str, Unknown] = {"models": models.unknown, "jobs": jobs.unknown, WAITING: list}
         self._clock = clock
         self._timer = timer
         self._purged = self._swept = timer()

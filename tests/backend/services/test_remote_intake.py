@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +13,25 @@ from intakes import ANN, CSV, stored, table
 from tensortrigger_backend.adapters.parts_parquet import ParquetParts
 from tensortrigger_backend.adapters.row_formats import row_formats
 from tensortrigger_backend.adapters.sources import ConfiguredSources
+from tensortrigger_backend.adapters.sql.content_store import SqlContentStore
 from tensortrigger_backend.domain.errors import InvalidInput, NotFound
 from tensortrigger_backend.domain.job_options import JobOptions, Source
 from tensortrigger_backend.domain.jobs import INTAKE, Job, JobState, WakeUp
 from tensortrigger_backend.domain.models import ModelVersion
 from tensortrigger_backend.domain.source_keys import checked_key
+from tensortrigger_backend.services.contents import Contents
 from tensortrigger_backend.services.heartbeat import Heartbeat, LostClaim
-from tensortrigger_backend.services.remote_intake import RemoteIntake
+from tensortrigger_backend.services.orphans import SWEEP_EVERY, Orphans
+from tensortrigger_backend.services.remote_intake import RemoteIntake, waiting_key
 from tensortrigger_backend.services.scorer import Scorer
 from tensortrigger_backend.services.scoring import Scoring
 from tensortrigger_backend.services.worker import Worker
 
 if TYPE_CHECKING:
     from tests.backend.services.conftest import JobLine
+
+
+DAY = 86_400.0
 
 
 class Away:
@@ -147,6 +154,32 @@ def test_a_source_that_is_not_configured_is_refused_at_once(away: Away, version:
         away.order(version, "rows.csv", "pond")
     with pytest.raises(NotFound):
         away.order(version, "row-uploads/0000/0000", None)
+
+
+def test_rows_uploaded_by_url_may_be_named_for_a_day_and_are_then_freed_from_under_no_job(
+    away: Away, line: JobLine, version: ModelVersion
+) -> None:
+    line.clock.now = time.time()
+    keys = [waiting_key(owner, "0" * 32) for owner in ("ann", "bob")]
+    for key in keys:
+        line.blobs.put(key, CSV)
+    store = SqlContentStore(line.database)
+    contents = Contents(store, line.blobs, line.clock)
+    orphans = Orphans(contents, store, line.blobs, line.models, line.jobs, line.clock)
+    jobs = [away.order(version, keys[0], None)]
+    line.clock.wait(DAY - SWEEP_EVERY)
+    orphans.look_after()
+    jobs.append(away.order(version, keys[0], None))
+    line.run(away.worker)
+    assert sorted(line.blobs.keys("row-uploads")) == sorted(keys)
+    line.clock.wait(SWEEP_EVERY + 60)
+    orphans.look_after()
+    assert line.blobs.keys("row-uploads") == []
+    with pytest.raises(NotFound, match="Nothing was uploaded"):
+        away.order(version, keys[0], None)
+    for job in jobs:
+        assert line.state(job).state is JobState.SUCCEEDED
+        assert stored(line, line.state(job)) == CSV
 
 
 def test_what_a_dead_attempt_left_is_freed_by_the_next(

@@ -175,8 +175,7 @@ def test_blobs_of_versions_and_jobs_that_were_never_stored_are_collected(
     line.clock.now = made + 1
     line.blobs.put("models/fresh/source", b"its row is about to be written")
     store = SqlContentStore(line.database)
-    owned = {"models": line.models.unknown, "jobs": line.jobs.unknown}
-    orphans = Orphans(contents, store, line.blobs, owned, line.clock, timer=line.clock)
+    orphans = Orphans(contents, store, line.blobs, line.models, line.jobs, line.clock, timer=line.clock)
     orphans.look_after()
     assert orphans.sweep() == 0
     line.clock.wait(ORPHAN_GRACE)
