@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
 import time
@@ -15,7 +14,6 @@ from threading import Barrier
 from typing import Any, TypeVar
 
 import pika
-import pika.exceptions
 import pytest
 from hypothesis import settings
 from services import S3Address
@@ -172,24 +170,10 @@ class Broker:
             channel.exchange_delete(f"{self.prefix}.dead")
 
 
-RABBITMQ = "amqp://guest:guest@127.0.0.1:5672/%2F"
-"""Any server; ``TENSORTRIGGER_TEST_RABBITMQ`` names another one."""
-
-
 @pytest.fixture
-def broker() -> Iterator[Broker]:
-    broker = Broker(os.environ.get("TENSORTRIGGER_TEST_RABBITMQ", RABBITMQ))
-    try:
-        with broker.channel():
-            pass
-    except pika.exceptions.AMQPConnectionError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(
-            f"RabbitMQ: no server answers at {broker.url.rpartition('@')[2]} ({type(error).__name__})."
-        )
-    yield broker
-    broker.close()
+def broker(rabbitmq_server: str) -> Iterator[Broker]:
+    with contextlib.closing(Broker(rabbitmq_server)) as broker:
+        yield broker
 
 
 @pytest.fixture
