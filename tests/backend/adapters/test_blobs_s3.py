@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import random
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,102 +13,16 @@ from pathlib import Path
 import httpx
 import pytest
 from botocore.exceptions import ClientError
+from cutting_proxy import CuttingProxy, failure, first
 from services import S3Address
 
 from tensortrigger_backend.adapters.blobs_s3 import S3Blobs
 from tensortrigger_backend.domain.errors import NotFound, Unavailable
 
-Cut = Callable[[bytes], bool]
-
-_ERROR = b"<Error><Code>NoSuchUpload</Code><Message>None</Message></Error>"
-NO_SUCH_UPLOAD = b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (
-    len(_ERROR),
-    _ERROR,
-)
-
-
-class CuttingProxy:
-    """Passes connections on, and breaks off some answers.
-
-    Attributes:
-        cut: told the head of each request, says whether its answer is broken off.
-        after: bytes of that answer that pass.
-        instead: what is answered in its place, after the server has done what it was asked.
-    """
-
-    def __init__(self, port: int) -> None:
-        self._to = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.cut: Cut = lambda _: False
-        self.after = 0
-        self.instead = b""
-        self.count = 0
-        self._open: list[socket.socket] = [self._listener]
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._to))
-                self._open += [client, server]
-                left: list[int | None] = [None]
-                for act in (self._up, self._down):
-                    thread = threading.Thread(target=act, args=(client, server, left))
-                    self._threads.append(thread)
-                    thread.start()
-
-    def _up(self, client: socket.socket, server: socket.socket, left: list[int | None]) -> None:
-        with contextlib.suppress(OSError):
-            while data := client.recv(1 << 16):
-                if data[:5] in {b"GET /", b"PUT /", b"POST ", b"HEAD "} and self.cut(data):
-                    self.count += 1
-                    left[0] = self.after
-                server.sendall(data)
-        end(server)
-
-    def _down(self, client: socket.socket, server: socket.socket, left: list[int | None]) -> None:
-        with contextlib.suppress(OSError):
-            while data := server.recv(1 << 16):
-                # A server that is ready for a body has done nothing yet.
-                if left[0] is not None and not data.startswith(b"HTTP/1.1 100"):
-                    client.sendall(self.instead)
-                    client.sendall(data[: left[0]])
-                    left[0] -= len(data)
-                    if left[0] <= 0:
-                        break
-                else:
-                    client.sendall(data)
-        end(client)
-
-    def close(self) -> None:
-        for one in self._open:
-            end(one)
-        for thread in self._threads:
-            thread.join()
-        for one in self._open:
-            one.close()
-
-
-def end(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
-
-
-def first(count: int, method: bytes, within: bytes = b"") -> Cut:
-    """The first requests of this kind."""
-    left = [count]
-
-    def cut(head: bytes) -> bool:
-        line = head.partition(b"\r\n")[0]
-        if not line.startswith(method) or within not in line or not left[0]:
-            return False
-        left[0] -= 1
-        return True
-
-    return cut
+LARGE = random.Random(3).randbytes(18_000_000)
+"""Three parts."""
+UPLOAD_PART, COMPLETE = (b"PUT", b"partNumber=2"), (b"POST", b"uploadId=")
+"""Methods of requests, and what is in their paths."""
 
 
 @pytest.fixture
@@ -135,6 +48,14 @@ def through(s3_server: S3Address, s3_url: str, proxy: CuttingProxy) -> Iterator[
     """The same store, by way of the proxy."""
     settings = {**s3_server.settings(), "endpoint_url": f"http://127.0.0.1:{proxy.port}"}
     with contextlib.closing(S3Blobs(s3_url, "here", **settings)) as blobs:
+        yield blobs
+
+
+@pytest.fixture
+def impatient(s3_server: S3Address, s3_url: str, proxy: CuttingProxy) -> Iterator[S3Blobs]:
+    """As ``through``, and it tries everything twice only."""
+    settings = {**s3_server.settings(), "endpoint_url": f"http://127.0.0.1:{proxy.port}"}
+    with contextlib.closing(S3Blobs(s3_url, "here", attempts=2, **settings)) as blobs:
         yield blobs
 
 
@@ -178,10 +99,10 @@ def test_what_was_written_although_the_answer_was_lost_is_written_once(
     proxy.cut = first(1, b"PUT")
     assert through.put_new("a/new", b"new") is True
     assert through.put_new("a/new", b"other") is False
-    proxy.cut = first(1, b"POST", b"uploadId=")
+    proxy.cut = first(1, *COMPLETE)
     through.put("a/large", data)
     # Some servers do not remember what they have completed.
-    proxy.cut, proxy.instead = first(1, b"POST", b"uploadId="), NO_SUCH_UPLOAD
+    proxy.cut, proxy.instead = first(1, *COMPLETE), failure("404 Not Found", "NoSuchUpload")
     through.put("a/forgotten", data)
     proxy.instead = b""
     proxy.cut = first(2, b"PUT", b"partNumber=")
@@ -190,6 +111,53 @@ def test_what_was_written_although_the_answer_was_lost_is_written_once(
     assert blobs.keys("a") == ["a/forgotten", "a/large", "a/new", "a/parts", "a/small"]
     assert blobs.read("a/large") == blobs.read("a/parts") == blobs.read("a/forgotten") == data
     assert blobs.half_written_by() == []
+
+
+@pytest.mark.parametrize("refusing", [True, False], ids=["refused", "done all the same"])
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        (UPLOAD_PART, "500 Internal Server Error", "InternalError"),
+        (UPLOAD_PART, "503 Slow Down", "SlowDown"),
+        (COMPLETE, "500 Internal Server Error", "InternalError"),
+        (COMPLETE, "503 Slow Down", "SlowDown"),
+        # It may say so when it has begun to answer.
+        (COMPLETE, "200 OK", "InternalError"),
+    ],
+    ids=["part 500", "part 503", "completion 500", "completion 503", "completion 200"],
+)
+def test_a_request_of_a_large_upload_that_fails_is_sent_again_and_its_bytes_are_there_once(
+    blobs: S3Blobs,
+    through: S3Blobs,
+    proxy: CuttingProxy,
+    request_: tuple[bytes, bytes],
+    status: str,
+    code: str,
+    refusing: bool,
+) -> None:
+    proxy.cut, proxy.instead, proxy.refusing = first(1, *request_), failure(status, code), refusing
+    through.put("a/large", LARGE)
+    assert proxy.count == 1
+    assert blobs.keys("a") == ["a/large"]
+    assert blobs.read("a/large") == LARGE
+
+
+@pytest.mark.parametrize("request_", [UPLOAD_PART, COMPLETE], ids=["part", "completion"])
+@pytest.mark.parametrize("refusing", [True, False], ids=["refused", "done all the same"])
+def test_a_large_upload_that_fails_again_and_again_is_there_if_it_was_completed_and_leaves_nothing_else(
+    blobs: S3Blobs, impatient: S3Blobs, proxy: CuttingProxy, request_: tuple[bytes, bytes], refusing: bool
+) -> None:
+    proxy.cut, proxy.instead = first(1000, *request_), failure("500 Internal Server Error", "InternalError")
+    proxy.refusing = refusing
+    if request_ == COMPLETE and not refusing:
+        # Nobody ever said that it was done, but it was.
+        impatient.put("a/large", LARGE)
+        assert blobs.read("a/large") == LARGE
+    else:
+        with pytest.raises(Unavailable, match="InternalError"):
+            impatient.put("a/large", LARGE)
+        assert blobs.keys("a") == []
+    assert proxy.count == 2
 
 
 def test_a_blob_that_is_replaced_while_it_is_read_is_not_mixed_with_the_new_one(blobs: S3Blobs) -> None:
