@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from services import RabbitNode, had
+from structlog.testing import capture_logs
 from wake_ups import ONE, TWO, received
 
 from tensortrigger_backend.adapters.queue_rabbitmq import RabbitQueue
@@ -160,6 +162,44 @@ def test_a_broker_that_stays_away_is_told_in_time_and_is_no_reason_to_hang(
     other = broker.queue()
     assert received(other).wake_up == ONE
     assert other.receive(0.2) is None
+
+
+class HastyNode(RabbitNode):
+    """A broker that gives a consumer a second, where others give it half an hour."""
+
+    def environ(self) -> dict[str, str]:
+        hasty = "-rabbit consumer_timeout 1000 -rabbit channel_tick_interval 300"
+        return {**super().environ(), "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": hasty}
+
+
+@pytest.fixture
+def hasty() -> Iterator[RabbitQueue]:
+    with had(HastyNode) as node, contextlib.closing(RabbitQueue(node.url, "score", prefetch=2)) as queue:
+        yield queue
+
+
+def test_a_broker_that_closes_the_channel_of_a_slow_consumer_gives_out_again_what_it_had_in_hand(
+    hasty: RabbitQueue,
+) -> None:
+    for wake_up in (ONE, TWO):
+        hasty.publish(wake_up)
+    with capture_logs() as told:
+        slow, other = received(hasty), received(hasty)
+        again = [received(hasty), received(hasty)]
+    assert {delivery.wake_up for delivery in again} == {slow.wake_up, other.wake_up} == {ONE, TWO}
+    reasons = [line["reason"] for line in told if line["event"] == "broker.channel_closed"]
+    assert len(reasons) == 1, told
+    assert "timed out" in reasons[0]
+    # They were of the closed channel; on the new one the same numbers are those that came again.
+    slow.ack()
+    other.nack()
+    assert hasty.depth() == 2
+    for delivery in again:
+        delivery.ack()
+    assert hasty.receive(0.3) is None
+    assert hasty.depth() == 0
+    hasty.publish(ONE)
+    assert received(hasty).wake_up == ONE
 
 
 def test_a_broker_that_is_not_there_yet_is_waited_for(broker: Broker, wire: Wire) -> None:
