@@ -165,7 +165,7 @@ def test_rows_uploaded_by_url_may_be_named_for_a_day_and_are_then_freed_from_und
         line.blobs.put(key, CSV)
     store = SqlContentStore(line.database)
     contents = Contents(store, line.blobs, line.clock)
-    orphans = Orphans(contents, store, line.blobs, line.models, line.jobs, line.clock)
+    orphans = Orphans(contents, store, line.blobs, line.models, line.jobs, line.clock, line.clock)
     jobs = [away.order(version, keys[0], None)]
     line.clock.wait(DAY - SWEEP_EVERY)
     orphans.look_after()

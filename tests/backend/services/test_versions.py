@@ -190,9 +190,10 @@ def test_a_clock_that_is_set_back_keeps_no_orphans(line: JobLine, contents: Cont
     passed = [0.0]
     line.blobs.put("models/gone/source", b"x")
     line.clock.now = time.time() + 2 * ORPHAN_GRACE
-    owned = {"models": line.models.unknown}
     store = SqlContentStore(line.database)
-    orphans = Orphans(contents, store, line.blobs, owned, line.clock, timer=lambda: passed[0])
+    orphans = Orphans(
+        contents, store, line.blobs, line.models, line.jobs, line.clock, timer=lambda: passed[0]
+    )
     line.clock.wait(-3600.0)
     passed[0] += SWEEP_EVERY - 1
     orphans.look_after()
