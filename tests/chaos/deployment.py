@@ -188,19 +188,24 @@ class Deployment:
             assert answer.status_code < 500, f"{method} {path}: {answer.status_code} {answer.text}"
             return answer
 
-    def submit(self, upload: Upload, **query: str) -> str:
+    def order(self, upload: Upload, key: str) -> dict[str, Any]:
+        """The options of a ``POST /jobs``."""
+        return {
+            "params": {"model_id": self.model_id, "keep": "id"},
+            "content": upload.body,
+            "headers": {"Content-Type": "text/csv", "Idempotency-Key": key},
+        }
+
+    def submit(self, upload: Upload, key: str = "") -> str:
         """Order a job, however often that has to be tried; its id."""
-        key = os.urandom(8).hex()
-        answer = self.ask(
-            "POST",
-            "/jobs",
-            params={"model_id": self.model_id, "keep": "id", **query},
-            content=upload.body,
-            headers={"Content-Type": "text/csv", "Idempotency-Key": key},
-        )
+        answer = self.ask("POST", "/jobs", **self.order(upload, key or os.urandom(8).hex()))
         assert answer.status_code == 201, answer.text
         found: str = answer.json()["job_id"]
         return found
+
+    def known(self) -> set[str]:
+        """All jobs that the database has."""
+        return {row.job_id for row in self.query("SELECT job_id FROM jobs")}
 
     def job(self, job_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self.ask("GET", f"/jobs/{job_id}").json()["job"]
@@ -239,12 +244,8 @@ class Deployment:
         )
 
     def claimed(self, worker: Process) -> list[Any]:
-        """Partitions that this worker holds, with their rows locked for nobody."""
-        return [
-            row
-            for row in self.partitions()
-            if row.state == "claimed" and (row.worker or "").startswith(worker.name)
-        ]
+        """Partitions that this worker holds, with their rows locked for nobody; none before it has a name."""
+        return [row for row in self.partitions() if row.state == "claimed" and row.worker == worker.name]
 
     def over(self, job_id: str) -> bool:
         return self.job(job_id)["state"] not in ("queued", "running")
@@ -258,9 +259,12 @@ class Deployment:
         told = (self.client.get(f"{worker.url}/metrics").text for worker in self.workers)
         return sum(int(float(found.group(1))) for text in told if (found := IN_WORK.search(text)))
 
-    def losers(self) -> set[str]:
-        """Workers of whom a job's log tells that another one goes on for them."""
-        told = self.query("SELECT message FROM job_log WHERE message LIKE '%% lost its lease %%'")
+    def losers(self, job_id: str) -> set[str]:
+        """Workers of whom the job's log tells that another one goes on for them."""
+        told = self.query(
+            "SELECT message FROM job_log WHERE job_id = %(job)s AND message LIKE '%% lost its lease %%'",
+            job=job_id,
+        )
         return {row.message.split()[1] for row in told}
 
     def refusals(self, worker: Process) -> list[str]:
@@ -285,10 +289,10 @@ class Deployment:
         with psycopg.connect(self._database, autocommit=True, row_factory=namedtuple_row) as connection:
             return connection.execute(statement, values).fetchall()  # type: ignore[arg-type]
 
-    def told(self, event: str) -> list[dict[str, Any]]:
-        """Lines of that event in the logs of all processes."""
+    def told(self, event: str, by: Process | None = None) -> list[dict[str, Any]]:
+        """Lines of that event in the log of one process, or of all."""
         found = []
-        for process in self.processes:
+        for process in [by] if by else self.processes:
             for line in process.said.splitlines():
                 if f'"{event}"' in line:
                     with contextlib.suppress(ValueError):

@@ -18,7 +18,7 @@ from tensortrigger_backend.services.steps import Step
 OF_THE_API = (Step.UPLOAD_STORED, Step.JOB_WRITTEN, Step.TOLD, Step.RELAYED)
 OF_WORKERS = (
     (Step.CLAIMED, Step.READ, Step.SCORED),
-    (Step.RESULTS_WRITTEN, Step.REJECTS_WRITTEN, Step.COMMITTED),
+    (Step.RESULTS_WRITTEN, Step.REJECTS_WRITTEN, Step.READY, Step.COMMITTED),
     (Step.ACKNOWLEDGED, Step.MANIFEST_WRITTEN),
     (Step.FINISHED,),
 )
@@ -63,26 +63,11 @@ def test_a_job_survives_workers_that_die(
 def test_jobs_survive_an_api_that_dies_while_they_are_ordered(
     deployment: Deployment, upload: Upload, tell: Callable[[str], None]
 ) -> None:
-    query = {"model_id": deployment.model_id, "keep": "id"}
-    first, second = (
-        {"Content-Type": "text/csv", "Idempotency-Key": f"{name}-{os.urandom(8).hex()}"}
-        for name in ("first", "second")
-    )
+    first, second = (f"{name}-{os.urandom(8).hex()}" for name in ("first", "second"))
 
-    def order(headers: dict[str, str]) -> str:
-        answer = deployment.ask("POST", "/jobs", params=query, headers=headers, content=upload.body)
-        assert answer.status_code == 201, answer.text
-        found: str = answer.json()["job_id"]
-        return found
-
-    def known() -> set[str]:
-        return {row.job_id for row in deployment.query("SELECT job_id FROM jobs")}
-
-    def dies_at(step: Step, headers: dict[str, str]) -> None:
+    def dies_at(step: Step, key: str) -> None:
         with pytest.raises(httpx.TransportError):
-            deployment.client.post(
-                f"{deployment.url}/jobs", params=query, headers=headers, content=upload.body
-            )
+            deployment.client.post(f"{deployment.url}/jobs", **deployment.order(upload, key))
         assert deployment.api is not None
         deployment.api.child.wait(START)
         assert died(deployment.api)
@@ -93,20 +78,20 @@ def test_jobs_survive_an_api_that_dies_while_they_are_ordered(
         deployment.api.stop()
         deployment.start_api(**({"TENSORTRIGGER_FAULT_POINT": str(step)} if step else {}))
 
-    before = known()
+    before = deployment.known()
     restarted(Step.UPLOAD_STORED)
     dies_at(Step.UPLOAD_STORED, first)
-    assert known() == before
+    assert deployment.known() == before
     restarted(Step.JOB_WRITTEN)
     dies_at(Step.JOB_WRITTEN, first)
-    (written,) = known() - before
+    (written,) = deployment.known() - before
     restarted(Step.TOLD)
     # Once it is written, asking again with the same key finds it.
-    assert order(first) == written
+    assert deployment.submit(upload, first) == written
     dies_at(Step.TOLD, second)
     restarted(None)
-    jobs = [order(first), order(second)]
-    assert known() - before == set(jobs)
+    jobs = [deployment.submit(upload, key) for key in (first, second)]
+    assert deployment.known() - before == set(jobs)
     restarted(Step.RELAYED)
     # Workers relay too, and may be quicker.
     doomed, until = deployment.api, time.monotonic() + START
@@ -115,12 +100,8 @@ def test_jobs_survive_an_api_that_dies_while_they_are_ordered(
         assert time.monotonic() < until
         answer = None
         with contextlib.suppress(httpx.TransportError):
-            answer = deployment.client.post(
-                f"{deployment.url}/jobs",
-                params=query,
-                headers={"Content-Type": "text/csv"},
-                content=upload.body,
-            )
+            order = deployment.order(upload, os.urandom(8).hex())
+            answer = deployment.client.post(f"{deployment.url}/jobs", **order)
         if answer is not None and answer.status_code == 201:
             jobs.append(answer.json()["job_id"])
         time.sleep(0.2)

@@ -14,26 +14,30 @@ from chaos.deployment import LEASE, SLICE_ROWS, START, Deployment, Process, paus
 
 from tensortrigger_backend.adapters.sql.database import STANDSTILL
 from tensortrigger_backend.domain.jobs import MAX_ATTEMPTS
+from tensortrigger_backend.services.steps import Step
 
 Tell = Callable[[str], None]
 
 SPARED = MAX_ATTEMPTS - 2
 """Attempts after which a partition is left in peace: one whose workers always die fails, as is promised."""
+ARRIVED = 0.05
+"""Seconds after which the database has done what a process sent it before it was stopped or killed."""
 
 
-def kill_with_work(deployment: Deployment, chance: random.Random) -> bool:
-    """Kill a worker that holds a partition; whether there was one, and it held it to the end."""
-    victims = [worker for worker in deployment.workers if worker.alive and deployment.claimed(worker)]
-    if not victims:
-        return False
-    victim = chance.choice(victims)
+def kill_with_work(deployment: Deployment, chance: random.Random) -> Process | None:
+    """Kill a worker that holds a partition; the worker, if it died with one."""
+    holders = [worker for worker in deployment.workers if worker.alive and deployment.claimed(worker)]
+    if not holders:
+        return None
+    victim = chance.choice(holders)
     if any(row.attempts > SPARED for row in deployment.claimed(victim)):
-        return False
+        return None
     # It may commit and claim the next one between the look and the kill; what counts is what it died with.
     victim.kill()
     deployment.workers.remove(victim)
     deployment.start_worker()
-    return bool(deployment.claimed(victim)) or victim.name in deployment.losers()
+    time.sleep(ARRIVED)
+    return victim if deployment.claimed(victim) else None
 
 
 def test_no_row_is_lost_or_repeated_by_workers_that_are_killed(
@@ -41,13 +45,33 @@ def test_no_row_is_lost_or_repeated_by_workers_that_are_killed(
 ) -> None:
     kills, chance, hits = times(10, 200), random.Random(1), 0
     while hits < kills:
-        job_id, of_this_job = deployment.submit(upload), 0
+        job_id, victims = deployment.submit(upload), set[str]()
         while not deployment.over(job_id):
             time.sleep(chance.uniform(0.0, 0.3))
-            if of_this_job < 10 and hits < kills and kill_with_work(deployment, chance):
-                hits, of_this_job = hits + 1, of_this_job + 1
+            if len(victims) == 10 or hits == kills:
+                continue
+            if victim := kill_with_work(deployment, chance):
+                victims.add(victim.name)
+                hits += 1
                 tell(f"{hits} of {kills} workers killed with a partition in hand")
         deployment.verify(job_id, upload)
+        # Each of them left work behind in this job, which another one took up.
+        assert victims <= deployment.losers(job_id)
+
+
+def hold_all(deployment: Deployment) -> None:
+    """Stop all workers at a moment when each of them holds a partition."""
+    until = time.monotonic() + 30.0
+    while True:
+        for worker in deployment.workers:
+            worker.send(signal.SIGSTOP)
+        time.sleep(ARRIVED)
+        if all(deployment.claimed(worker) for worker in deployment.workers):
+            return
+        for worker in deployment.workers:
+            worker.send(signal.SIGCONT)
+        assert time.monotonic() < until, "there was never one in each one's hands"
+        time.sleep(0.02)
 
 
 def test_no_row_is_lost_when_all_workers_are_killed(
@@ -55,14 +79,13 @@ def test_no_row_is_lost_when_all_workers_are_killed(
 ) -> None:
     for turn in range(times(1, 10)):
         job_id = deployment.submit(upload)
-        until = time.monotonic() + 30.0
-        while not all(deployment.claimed(worker) for worker in deployment.workers):
-            assert time.monotonic() < until
+        hold_all(deployment)
+        victims = {worker.name for worker in deployment.workers}
         for worker in deployment.workers:
             worker.kill()
-        assert any(row.state == "claimed" for row in deployment.partitions(job_id))
         deployment.workforce(2)
         deployment.verify(job_id, upload)
+        assert victims <= deployment.losers(job_id)
         tell(f"all workers killed, turn {turn + 1}")
 
 
@@ -70,8 +93,7 @@ def stopped_with_work(deployment: Deployment, chance: random.Random) -> tuple[Pr
     """A worker that is stopped, and the claim that it holds."""
     worker = chance.choice(deployment.workers)
     worker.send(signal.SIGSTOP)
-    # What it had sent before is done all the same.
-    time.sleep(0.05)
+    time.sleep(ARRIVED)
     held = deployment.claimed(worker)
     if held:
         return worker, held[0]
@@ -109,28 +131,40 @@ def test_a_worker_that_was_stopped_past_its_lease_commits_nothing(
 
 
 def test_a_part_that_is_ready_for_its_commit_is_refused_when_it_comes_too_late(
-    deployment: Deployment, upload: Upload
+    deployment: Deployment, upload: Upload, tell: Tell
 ) -> None:
-    others = list(deployment.workers)
-    late = deployment.start_worker(TENSORTRIGGER_FAULT_POINT="results_written:1:stop").wait_ready()
-    with contextlib.ExitStack() as stack:
-        for other in others:
-            stack.enter_context(paused(other))
-        job_id = deployment.submit(upload)
-        until = time.monotonic() + START
-        while not late.stopped:
-            assert time.monotonic() < until
-            time.sleep(0.02)
-    stale = deployment.claimed(late)[0]
-    deployment.until_reclaimed(stale)
-    late.send(signal.SIGCONT)
-    deployment.verify(job_id, upload)
-    assert deployment.refusals(late)
-    (now,) = [row for row in deployment.partitions(job_id) if row.number == stale.number]
-    assert now.fence > stale.fence
-    assert now.claims > 1
-    deployment.workers.remove(late)
-    assert late.stop() == 0
+    for turn in range(times(1, 10)):
+        others = list(deployment.workers)
+        # One thread: it holds the one partition with which it stands still.
+        fault = {
+            "TENSORTRIGGER_FAULT_POINT": f"{Step.READY}:{1 + turn % 3}:stop",
+            "TENSORTRIGGER_WORKERS": "1",
+        }
+        late = deployment.start_worker(**fault).wait_ready()
+        with contextlib.ExitStack() as stack:
+            for other in others:
+                stack.enter_context(paused(other))
+            job_id = deployment.submit(upload)
+            until = time.monotonic() + START
+            while not late.stopped:
+                assert time.monotonic() < until
+                time.sleep(0.02)
+        (stale,) = deployment.claimed(late)
+        deployment.until_reclaimed(stale)
+        late.send(signal.SIGCONT)
+        deployment.verify(job_id, upload)
+        # It had done all that it does before the commit: nothing but the fence was between it and the results.
+        assert late.stop() == 0
+        (refused,) = deployment.told("worker.commit_refused", late)
+        assert (refused["job_id"], refused["partition"]) == (job_id, stale.number)
+        assert refused["fence"] == stale.fence
+        assert deployment.told("worker.lost_claim", late) == []
+        (now,) = [row for row in deployment.partitions(job_id) if row.number == stale.number]
+        assert now.fence > stale.fence
+        assert now.claims > 1
+        assert not now.results_key.endswith(f"-{stale.fence}.parquet")
+        deployment.workers.remove(late)
+        tell(f"a late commit refused, turn {turn + 1}")
 
 
 def test_messages_that_a_stopped_worker_has_in_hand_are_told_to_the_others(deployment: Deployment) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Callable
@@ -39,6 +38,7 @@ def fault_point(setting: str) -> Callable[[Step], None]:
         with lock:
             left -= 1
             if left == 0:
-                os.kill(os.getpid(), number)
+                # Sent to the process it may reach another thread first, and this one would be past the step.
+                signal.pthread_kill(threading.get_ident(), number)
 
     return at

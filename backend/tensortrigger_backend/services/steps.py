@@ -17,6 +17,7 @@ class Step(StrEnum):
     SCORED = "scored"
     RESULTS_WRITTEN = "results_written"
     REJECTS_WRITTEN = "rejects_written"
+    READY = "ready"
     COMMITTED = "committed"
     MANIFEST_WRITTEN = "manifest_written"
     FINISHED = "finished"

@@ -117,6 +117,8 @@ class Worker:
                     del self._in_hand[key]
 
     def _commit(self, claim: Claim, made: Part | Cut) -> None:
+        # The lease was looked at for the last time: whoever comes too late from here on meets the fence only.
+        self._at(Step.READY)
         if isinstance(made, Cut):
             committed = self._jobs.cut(claim, made, self._clock())
         else:
