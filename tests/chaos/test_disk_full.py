@@ -71,11 +71,20 @@ def filled(disk: Path) -> Iterator[None]:
         filler.unlink()
 
 
+def stored(disk: Path) -> list[Path]:
+    return sorted((disk / "data" / "blobs").rglob("upload*"))
+
+
+def half_stored(disk: Path) -> list[Path]:
+    """Blobs that have not appeared: of work that is over there must be none."""
+    return list((disk / "data" / "incoming").iterdir())
+
+
 def test_an_order_on_a_full_disk_is_refused_whole(embedded: Deployment, small_disk: Path) -> None:
     upload = Upload(rows=1_500)
     embedded.verify(embedded.submit(upload), upload)
     jobs = embedded.ask("GET", "/jobs").json()["jobs"]
-    before = sorted((small_disk / "data").rglob("upload*"))
+    before = stored(small_disk)
     with filled(small_disk):
         answer = embedded.client.post(
             f"{embedded.url}/jobs",
@@ -86,7 +95,8 @@ def test_an_order_on_a_full_disk_is_refused_whole(embedded: Deployment, small_di
         assert answer.status_code == 503, answer.text
         assert "Retry-After" in answer.headers
         assert embedded.ask("GET", "/jobs").json()["jobs"] == jobs
-    assert sorted((small_disk / "data").rglob("upload*")) == before
+        assert half_stored(small_disk) == []
+    assert stored(small_disk) == before
     embedded.verify(embedded.submit(upload), upload)
 
 
@@ -107,3 +117,4 @@ def test_a_job_whose_disk_was_full_comes_out_whole(embedded: Deployment, small_d
         # Five attempts may all have met the full disk; then its owner tries again.
         embedded.ask("POST", f"/jobs/{job_id}/retry")
     embedded.verify(job_id, upload)
+    assert half_stored(small_disk) == []
