@@ -72,11 +72,6 @@ class Metrics:
             ["kind"],
             registry=self._registry,
         )
-        self._depth = Gauge(
-            "tensortrigger_queue_depth",
-            "Wake-ups waiting or in work.",
-            registry=self._registry,
-        )
         self._partitions = Counter(
             "tensortrigger_partitions_total",
             "Partitions and trainings that this process claimed, and what became of them.",
@@ -88,10 +83,18 @@ class Metrics:
             "Partitions and trainings that this process has in hand.",
             registry=self._registry,
         )
+        self._models = Counter(
+            "tensortrigger_models_checked_total",
+            "Models, uploaded or trained, that this process checked, by what it found.",
+            ["outcome"],
+            registry=self._registry,
+        )
         for outcome in ("scored", "rejected"):
             self._rows.labels(outcome)
         for outcome in ("claimed", "committed", "failed", "late", "handed_back"):
             self._partitions.labels(outcome)
+        for outcome in ("ready", "refused"):
+            self._models.labels(outcome)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """One request was answered."""
@@ -119,11 +122,14 @@ class Metrics:
         """What became of a partition or training that was claimed."""
         self._partitions.labels(outcome).inc()
 
-    def waiting(self, partitions: Mapping[JobKind, int], queue_depth: int) -> None:
+    def checked(self, outcome: str) -> None:
+        """What a model that came in was found to be."""
+        self._models.labels(outcome).inc()
+
+    def waiting(self, partitions: Mapping[JobKind, int]) -> None:
         """How much work there is."""
         for kind in JobKind:
             self._waiting.labels(str(kind)).set(partitions.get(kind, 0))
-        self._depth.set(queue_depth)
 
     def waiting_unknown(self) -> None:
         """The database is away: a number of before would be taken for one of now."""

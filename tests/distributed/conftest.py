@@ -63,9 +63,9 @@ def everybody(deployment: Deployment) -> dict[str, list[Process]]:
         deployment.begin("api"),
         deployment.begin("api"),
         deployment.begin("worker", "--metrics-port", "0"),
-        deployment.begin("worker"),
-        deployment.begin("forge"),
-        deployment.begin("trainer"),
+        deployment.begin("worker", "--metrics-port", "0"),
+        deployment.begin("forge", "--metrics-port", "0"),
+        deployment.begin("trainer", "--metrics-port", "0"),
     ]
     found: dict[str, list[Process]] = {}
     for process in begun:

@@ -8,13 +8,20 @@ from typing import Any
 
 import numpy as np
 from deployments import CONTINUE, STOP, Deployment, Process, until
+from scrapes import counted
 
 Apis = tuple[Process, Process]
 
 
-def test_what_one_api_was_given_a_forge_judged_and_the_other_api_answers_for(
-    apis: Apis, published: dict[str, Any], keras_files: Path
+def checked(forge: Process, outcome: str) -> float:
+    """How many models a forge tells that it found so."""
+    return counted(forge.client, "models_checked_total", outcome=outcome)
+
+
+def test_what_one_api_was_given_a_forge_judged_and_counted_and_the_other_api_answers_for(
+    apis: Apis, forge: Process, published: dict[str, Any], keras_files: Path
 ) -> None:
+    assert checked(forge, "ready") >= 1
     known = np.load(keras_files / "dense_seq.npz")
     model = apis[1].client.get(f"/models/{published['model_id']}").json()["model"]
     assert (model["state"], model["version"], model["engine"]) == ("ready", 1, "onnxruntime")
@@ -28,14 +35,16 @@ def test_what_one_api_was_given_a_forge_judged_and_the_other_api_answers_for(
     assert receipt.status_code == 200, receipt.text
 
 
-def test_a_refusal_of_the_forge_reaches_the_caller_of_the_api_and_leaves_nothing(
+def test_a_refusal_of_the_forge_is_counted_reaches_the_caller_of_the_api_and_leaves_nothing(
     apis: Apis, forge: Process, tmp_path: Path
 ) -> None:
+    refused = checked(forge, "refused")
     (tmp_path / "broken.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(2000))
     answer = apis[1].publish(tmp_path / "broken.h5", "broken")
     assert answer.status_code == 400, answer.text
     assert answer.json()["errors"][0]["loc"][0] == "model_content"
     assert apis[0].client.get("/models", params={"name": "broken", "state": "refused"}).json()["models"] == []
+    until(lambda: checked(forge, "refused") == refused + 1, 5)
 
 
 def test_what_a_dead_forge_had_taken_the_next_one_judges_and_its_publisher_need_not_wait(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import psutil
 from deployments import Deployment, Process, until
+from scrapes import counted
 
 Apis = tuple[Process, Process]
 
@@ -27,6 +29,7 @@ def order(api: Process, epochs: int, points: int = 64) -> str:
 def test_a_training_goes_through_trainer_and_forge_and_its_points_are_seen_at_the_other_api(
     apis: Apis, trainer: Process, forge: Process, published: dict[str, Any]
 ) -> None:
+    before = ended_by(trainer)
     job_id = order(apis[0], epochs=3)
     epochs: list[int] = []
     with apis[1].client.stream(
@@ -44,6 +47,8 @@ def test_a_training_goes_through_trainer_and_forge_and_its_points_are_seen_at_th
     assert job["result"]["version"] == 2
     made = apis[1].client.get(f"/models/{job['result']['model_id']}").json()["model"]
     assert (made["state"], made["parent"]["model_id"]) == ("ready", published["model_id"])
+    until(lambda: counted(trainer.client, "partitions_in_work") == 0, 5)
+    assert +(ended_by(trainer) - before) == Counter({"claimed": 1, "committed": 1})
 
 
 def test_a_trainer_that_leaves_hands_its_training_over_and_a_cancellation_reaches_the_next_one(
@@ -65,6 +70,14 @@ def test_a_trainer_that_leaves_hands_its_training_over_and_a_cancellation_reache
     assert apis[0].finished(job_id, 5)["state"] == "cancelled"
     # It noticed, and did not only lose its claim: it is free again.
     until(lambda: not children(other), 5)
+
+
+def ended_by(trainer: Process) -> Counter[str]:
+    """What a trainer has counted of its trainings."""
+    outcomes = ("claimed", "committed", "failed", "late", "handed_back")
+    return Counter(
+        {outcome: round(counted(trainer.client, "partitions_total", outcome=outcome)) for outcome in outcomes}
+    )
 
 
 def children(process: Process) -> list[psutil.Process]:

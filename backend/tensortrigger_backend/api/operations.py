@@ -50,7 +50,7 @@ def metrics(request: Request, core: CoreOf, caller: Caller) -> Response:
     caller.must(Scope.READ)
     recorder = request.app.state.metrics
     try:
-        recorder.waiting(core.waiting(), core.queue_depth())
+        recorder.waiting(core.waiting())
     except Unavailable:
         # The process's own counters are told all the same.
         recorder.waiting_unknown()

@@ -7,7 +7,11 @@ from typing import Any, Final
 
 from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.job_store import SqlJobStore
+from tensortrigger_backend.adapters.sql.model_store import SqlModelStore
+from tensortrigger_backend.adapters.sql.training_store import SqlTrainingStore
 from tensortrigger_backend.domain.jobs import Claim, Cut, JobKind, Part, WakeUp
+from tensortrigger_backend.domain.models import ModelVersion
+from tensortrigger_backend.domain.publishing import ForgeVerdict
 from tensortrigger_backend.ports.jobs import JobStore
 from tensortrigger_backend.services.worker_thread import Handler
 from tensortrigger_backend.telemetry import Metrics
@@ -68,11 +72,11 @@ class CountingJobStore(SqlJobStore):
 
     def commit(self, claim: Claim, part: Part, now: float) -> bool:
         """See ``JobStore.commit``."""
-        return self._counted(super().commit(claim, part, now))
+        return _counted(self._metrics, super().commit(claim, part, now))
 
     def cut(self, claim: Claim, cut: Cut, now: float) -> bool:
         """See ``JobStore.cut``."""
-        return self._counted(super().cut(claim, cut, now))
+        return _counted(self._metrics, super().cut(claim, cut, now))
 
     def hand_back(self, claim: Claim, now: float) -> None:
         """See ``JobStore.hand_back``."""
@@ -84,6 +88,38 @@ class CountingJobStore(SqlJobStore):
         super().give_up(claim, reason, *arguments, **named)
         self._metrics.partition("failed")
 
-    def _counted(self, in_time: bool) -> bool:
-        self._metrics.partition("committed" if in_time else "late")
-        return in_time
+
+class CountingTrainingStore(SqlTrainingStore):
+    """A training store that counts what this process's trainer commits; its claims go through the job store."""
+
+    def __init__(self, database: Database, metrics: Metrics) -> None:
+        super().__init__(database)
+        self._metrics = metrics
+
+    def complete(self, claim: Claim, trained: Mapping[str, Any], now: float) -> bool:
+        """See ``TrainingStore.complete``."""
+        return _counted(self._metrics, super().complete(claim, trained, now))
+
+
+class CountingModelStore(SqlModelStore):
+    """A model store that counts what this process's forge finds; where there is none, nothing is found."""
+
+    def __init__(self, database: Database, metrics: Metrics) -> None:
+        super().__init__(database)
+        self._metrics = metrics
+
+    def make_ready(self, *arguments: Any, **named: Any) -> ModelVersion:
+        """See ``ModelStore.make_ready``."""
+        version = super().make_ready(*arguments, **named)
+        self._metrics.checked("ready")
+        return version
+
+    def refuse(self, model_id: str, verdict: ForgeVerdict, holder: str) -> None:
+        """See ``ModelStore.refuse``."""
+        super().refuse(model_id, verdict, holder)
+        self._metrics.checked("refused")
+
+
+def _counted(metrics: Metrics, in_time: bool) -> bool:
+    metrics.partition("committed" if in_time else "late")
+    return in_time

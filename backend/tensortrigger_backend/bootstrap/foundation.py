@@ -13,11 +13,10 @@ from tensortrigger_backend.adapters.sandbox import SandboxedLauncher
 from tensortrigger_backend.adapters.sql.content_store import SqlContentStore
 from tensortrigger_backend.adapters.sql.database import Database
 from tensortrigger_backend.adapters.sql.deployment_store import SqlDeploymentStore
-from tensortrigger_backend.adapters.sql.model_store import SqlModelStore
 from tensortrigger_backend.adapters.sql.presence import DatabasePresence
 from tensortrigger_backend.adapters.sql.run_store import SqlRunStore
 from tensortrigger_backend.bootstrap.connections import open_blobs, open_queue
-from tensortrigger_backend.bootstrap.counting import CountingJobStore
+from tensortrigger_backend.bootstrap.counting import CountingJobStore, CountingModelStore
 from tensortrigger_backend.bootstrap.fault_point import fault_point
 from tensortrigger_backend.bootstrap.pepper import make_data_dir, told_pepper
 from tensortrigger_backend.bootstrap.roles import Role, must_suit
@@ -93,7 +92,8 @@ class Foundation:
         for kind, count in consumers.items():
             self.queues[kind] = open_queue(settings, kind, count)
             undo.callback(self.queues[kind].close)
-        self.models, self.jobs = SqlModelStore(self.database), CountingJobStore(self.database, self.metrics)
+        self.models = CountingModelStore(self.database, self.metrics)
+        self.jobs = CountingJobStore(self.database, self.metrics)
         self.content_store = SqlContentStore(self.database)
         self.contents = Contents(self.content_store, self.blobs, self.clock)
         self.runs = Runs(SqlRunStore(self.database), self.clock, Notices())

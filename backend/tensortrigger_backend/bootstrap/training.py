@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tensortrigger_backend.adapters.sql.training_store import SqlTrainingStore
-from tensortrigger_backend.bootstrap.counting import CountingHandler
+from tensortrigger_backend.bootstrap.counting import CountingHandler, CountingTrainingStore
 from tensortrigger_backend.bootstrap.foundation import Foundation
 from tensortrigger_backend.bootstrap.versions import Versions
 from tensortrigger_backend.domain.jobs import JobKind
@@ -22,7 +21,7 @@ def training_worker(
     return TrainingWorker(
         base.name,
         base.jobs,
-        SqlTrainingStore(base.database),
+        CountingTrainingStore(base.database, base.metrics),
         base.models,
         base.runs,
         base.blobs,

@@ -25,7 +25,6 @@ from tensortrigger_backend.bootstrap.jobs import completion, cut_size
 from tensortrigger_backend.bootstrap.pepper import pepper_of_settings
 from tensortrigger_backend.bootstrap.versions import Versions
 from tensortrigger_backend.domain.access import Scope
-from tensortrigger_backend.domain.jobs import JobKind
 from tensortrigger_backend.domain.public_addresses import networks_of
 from tensortrigger_backend.ports.training import Trainer
 from tensortrigger_backend.services.aliases import Aliases
@@ -158,7 +157,6 @@ class UseCases:
             uploads=self._uploads,
             exports=self._exports,
             open_blob=base.blobs.open,
-            queue_depth=base.queues[JobKind.SCORE].depth,
             waiting=WaitingWork(base.jobs, base.clock),
             sandbox=launcher.known,
             upload_threads=upload_threads,

@@ -191,6 +191,6 @@ class Queue(Protocol):
         """The next message, or None after ``timeout`` seconds."""
 
     def depth(self) -> int:
-        """Messages waiting or unacknowledged."""
+        """Messages that wait, and those that this process has in hand."""
 
     def close(self) -> None: ...

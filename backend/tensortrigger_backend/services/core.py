@@ -32,7 +32,6 @@ class Core:
 
     Attributes:
         open_blob: a blob by its key, for downloads; the caller closes it.
-        queue_depth: wake-ups waiting or in work.
         waiting: partitions waiting or in work, by kind.
         sandbox: how far guests are held, as far as that is known yet; never blocks.
         upload_threads: those that take uploads in, which may wait for a slow storage: nothing else waits with them.
@@ -54,7 +53,6 @@ class Core:
     uploads: Uploads
     exports: Exports
     open_blob: Callable[[str], BinaryIO]
-    queue_depth: Callable[[], int]
     waiting: Callable[[], Mapping[JobKind, int]]
     sandbox: Callable[[], SandboxReport]
     upload_threads: Executor
