@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 
-import httpx
 import pytest
 from deployments import Deployment, Process, until
+from scrapes import counted
 
 Apis = tuple[Process, Process]
 Workers = tuple[Process, Process]
+
+OUTCOMES = {
+    "job_rows_total": ("scored", "rejected"),
+    "partitions_total": ("claimed", "committed", "failed", "late", "handed_back"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +35,22 @@ def submit(api: Process, model_id: str, data: bytes) -> str:
 
 def waiting(api: Process, kind: str = "score") -> float:
     """What autoscaling goes by."""
-    text = api.client.get("/metrics").text
-    found = re.search(rf'^tensortrigger_partitions_waiting{{kind="{kind}"}} (\S+)$', text, re.MULTILINE)
-    assert found is not None, text
-    return float(found[1])
+    return counted(api.client, "partitions_waiting", kind=kind)
+
+
+def work_of(workers: Workers) -> Counter[str]:
+    """What workers have counted, together."""
+    return Counter(
+        {
+            outcome: round(sum(counted(worker.client, name, outcome=outcome) for worker in workers))
+            for name, outcomes in OUTCOMES.items()
+            for outcome in outcomes
+        }
+    )
+
+
+def in_hand(workers: Workers) -> float:
+    return sum(counted(worker.client, "partitions_in_work") for worker in workers)
 
 
 def test_two_workers_share_a_job_and_its_rows_come_out_once_and_in_order(
@@ -51,13 +68,17 @@ def test_two_workers_share_a_job_and_its_rows_come_out_once_and_in_order(
     assert waiting(apis[0]) == 0
 
 
-def test_a_worker_tells_what_it_did_on_its_own_port(apis: Apis, workers: Workers, linear: str) -> None:
-    apis[0].finished(submit(apis[0], linear, table(1000)))
-    counted = httpx.get(f"{workers[0].url}/metrics").text
-    assert 'tensortrigger_job_rows_total{outcome="scored"}' in counted
-    assert 'tensortrigger_partitions_total{outcome="committed"}' in counted
-    assert "tensortrigger_partitions_in_work 0.0" in counted
-    assert httpx.get(f"{workers[0].url}/health").json()["status"] == "ok"
+def test_workers_tell_what_they_do_on_their_own_ports(apis: Apis, workers: Workers, linear: str) -> None:
+    before = work_of(workers)
+    job_id = submit(apis[0], linear, table(1800) + b"none,1\n")
+    until(lambda: in_hand(workers) > 0, 20)
+    job = apis[0].finished(job_id)
+    assert (job["state"], job["progress"]["attempts"]) == ("succeeded", 10)
+    until(lambda: in_hand(workers) == 0, 5)
+    done = {"scored": 1800, "rejected": 1, "claimed": 10, "committed": 10}
+    assert +(work_of(workers) - before) == Counter(done)
+    for worker in workers:
+        assert worker.client.get("/health").json()["status"] == "ok"
 
 
 def test_a_job_that_is_cancelled_at_another_api_ends_within_five_seconds(
