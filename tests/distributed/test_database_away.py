@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from deployments import Deployment, Process, new_database, until
+from scrapes import counted, scraped
 from services import PostgresNode, had
 
 ALIVE = ("/health", "/health_check", "/ready")
@@ -37,12 +39,14 @@ def line(
     ):
         made.migrate()
         model = made.linear("steady", [[2.0]])
-        api, worker = made.begin("api"), made.begin("worker")
+        # Whoever comes with a user's name needs no database to be known: see ``KNOWN``.
+        api, worker = made.begin("api", trusted_proxy="true"), made.begin("worker")
         yield api.awaited(), worker.awaited(), model.model_id
         node.start()
 
 
 CSV = {"Content-Type": "text/csv"}
+KNOWN = {"X-Authenticated-Userid": "local"}
 
 
 def table(rows: int) -> bytes:
@@ -98,6 +102,23 @@ def test_every_route_says_try_again_while_the_database_is_away_and_works_when_it
     answer = api.client.post(f"/jobs?model_id={model_id}", content=table(1000), headers=CSV)
     assert answer.status_code == 201, answer.text
     assert api.finished(answer.json()["job_id"], 30)["state"] == "succeeded"
+
+
+def test_how_much_work_waits_is_told_by_nothing_rather_than_by_0_while_the_database_is_away(
+    line: tuple[Process, Process, str], node: PostgresNode
+) -> None:
+    with httpx.Client(base_url=line[0].url, headers=KNOWN) as scraper:
+
+        def waiting() -> list[float | None]:
+            return [scraped(scraper, "partitions_waiting", kind=kind) for kind in ("score", "train")]
+
+        assert waiting() == [0, 0]
+        node.stop()
+        # What was known a second ago is told a second longer.
+        until(lambda: waiting() == [None, None], 5)
+        assert counted(scraper, "requests_total", route="/metrics", status="200") > 0
+        node.start()
+        until(lambda: waiting() == [0, 0], 5)
 
 
 def test_a_job_in_work_goes_on_after_restarts_of_the_database(
