@@ -5,22 +5,39 @@ from __future__ import annotations
 import contextlib
 import http.client
 import random
+import re
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "proxy-connection"}
+FAULTS = ("refused", "done_but_failed", "cut")
+OF_LARGE_BLOBS = ("part", "complete", "read")
+"""Requests that no small blob causes: a part of an upload, its end, and a read of a range of over 8 MiB."""
+LARGE = 8 << 20
+RANGE = re.compile(r"bytes=(\d+)-(\d+)")
+
+
+def kind_of(method: str, path: str, headers: Mapping[str, str]) -> str:
+    """Which of ``OF_LARGE_BLOBS`` it is; nothing for all others."""
+    if "uploadId" in parse_qs(urlsplit(path).query):
+        return {"PUT": "part", "POST": "complete"}.get(method, "")
+    asked = RANGE.fullmatch(headers.get("Range", ""))
+    return "read" if method == "GET" and asked and int(asked[2]) - int(asked[1]) >= LARGE else ""
 
 
 class FaultyS3:
     """Passes requests on, unchanged; ``share`` of them meet one of three faults.
 
-    ``refused``: 503 and nothing was done. ``done_but_failed``: it was done, and the answer is 500. ``cut``: half of
-    the answer's body, then the connection ends.
+    ``refused``: 503 and nothing was done. ``done_but_failed``: it was done, and the answer is 500. ``cut``: it was
+    done, and the connection ends after half of the answer's body, or without an answer where that has none.
 
     Attributes:
         share: of requests to break, 0 to 1; may be changed at any time.
+        due: faults that the next requests of a kind meet whatever the share is, each request one of them at most.
         broken: how often each fault was met.
     """
 
@@ -29,6 +46,8 @@ class FaultyS3:
         self._chance = random.Random(seed)
         self._lock = threading.Lock()
         self.share = 0.0
+        self.due: dict[str, list[str]] = {}
+        self._met: set[str] = set()
         self.broken: Counter[str] = Counter()
         self.passed = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -42,13 +61,20 @@ class FaultyS3:
         self._server.server_close()
         self._thread.join()
 
-    def fate(self) -> str:
-        """What happens to the next request."""
+    def fate(self, method: str, path: str, headers: Mapping[str, str]) -> str:
+        """What happens to this request."""
+        due = self.due.get(kind_of(method, path, headers))
+        request = f"{method} {path} {headers.get('Range', '')}"
         with self._lock:
-            if self._chance.random() >= self.share:
+            if due and request not in self._met:
+                # It comes again: what is due is for others.
+                self._met.add(request)
+                fault = due.pop(0)
+            elif self._chance.random() < self.share:
+                fault = self._chance.choice(FAULTS)
+            else:
                 self.passed += 1
                 return "passed"
-            fault = self._chance.choice(("refused", "done_but_failed", "cut"))
             self.broken[fault] += 1
             return fault
 
@@ -79,7 +105,7 @@ class FaultyS3:
 
             def pass_on(self) -> None:
                 body = self._body()
-                fate = proxy.fate()
+                fate = proxy.fate(self.command, self.path, dict(self.headers.items()))
                 if fate == "refused":
                     self._fail(503, "SlowDown")
                     return
@@ -90,6 +116,9 @@ class FaultyS3:
                     return
                 if fate == "done_but_failed":
                     self._fail(500, "InternalError")
+                    return
+                if fate == "cut" and not data:
+                    self.close_connection = True
                     return
                 self.send_response_only(status)
                 for name, value in headers:
