@@ -65,7 +65,9 @@ class Gatekeeper:
     def recall(self, token: str | None) -> Principal | None:
         """The principal of a token that was verified within the last seconds; never asks the store."""
         known = self._known.get(token or "")
-        return known[0] if known is not None and self._clock() < known[1] else None
+        # A clock that was set back must not make it last longer.
+        fresh = known is not None and known[1] - FRESH_FOR <= self._clock() < known[1]
+        return known[0] if known is not None and fresh else None
 
     def identify(self, token: str | None) -> Principal:
         """Who holds this key; None is somebody without any.

@@ -90,7 +90,9 @@ class ModelCache:
     def recall(self, owner: str, model_id: str | None, reference: str | None) -> Resident | None:
         """The resident that this caller's name meant a moment ago; never loads or asks the store."""
         known = self._names.get((owner, model_id, reference))
-        return known[0] if known is not None and self._clock() < known[1] else None
+        # A clock that was set back must not make it last longer.
+        fresh = known is not None and known[1] - FRESH_FOR <= self._clock() < known[1]
+        return known[0] if known is not None and fresh else None
 
     def resident(self, owner: str, model_id: str | None, reference: str | None) -> Resident:
         """The version that ``model_id`` or ``model`` names, loaded.

@@ -106,13 +106,14 @@ async def test_nobody_runs_what_another_owns_or_without_the_scope(
             await inference.resident(ANN, *both)
 
 
-async def test_a_bare_name_follows_the_latest_version_within_a_second(
-    line: JobLine, inference: Inference
+@pytest.mark.parametrize("passed", [FRESH_FOR, -3600.0])
+async def test_a_bare_name_follows_the_latest_version_within_a_second_whatever_is_done_to_the_clock(
+    line: JobLine, inference: Inference, passed: float
 ) -> None:
     line.publish(np.array([[1.0]]))
     assert (await inference.resident(ANN, None, "linear")).version.version == 1
     line.publish(np.array([[2.0]]))
-    line.clock.wait(FRESH_FOR)
+    line.clock.wait(passed)
     latest = await inference.resident(ANN, None, "linear")
     assert latest.version.version == 2
     assert (await inference.run_vector(latest, [3])).output == [6.0]
