@@ -69,6 +69,7 @@ def test_two_workers_share_a_job_and_its_rows_come_out_once_and_in_order(
 
 
 def test_workers_tell_what_they_do_on_their_own_ports(apis: Apis, workers: Workers, linear: str) -> None:
+    until(lambda: in_hand(workers) == 0, 5)
     before = work_of(workers)
     job_id = submit(apis[0], linear, table(1800) + b"none,1\n")
     until(lambda: in_hand(workers) > 0, 20)
