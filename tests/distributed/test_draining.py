@@ -43,7 +43,6 @@ def test_a_partition_in_hand_is_finished_within_the_grace_time(
     deployment, api, _ = line
     worker = deployment.start("worker")
     job_id = in_work(line, worker)
-    worker.signal(TERMINATE)
     assert worker.stop() == 0
     job = api.finished(job_id, 30)
     partition = partition_of(api, job_id)
