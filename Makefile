@@ -42,10 +42,10 @@ $(LABEXTENSION)/package.json: $(LABEXTENSION_SOURCES) | $(STAMP)
 	cd labextension && PATH="$(abspath $(BIN)):$$PATH" jlpm install --immutable && PATH="$(abspath $(BIN)):$$PATH" jlpm build:prod
 
 # Jupyter refuses to run as root unless told so; in a container that is the only user there is.
-LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 lab: labextension ## Open JupyterLab with the backend embedded and the quickstart ready
-	$(BIN)/jupyter lab $(LAB_OPTIONS) notebooks/01_quickstart.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) $(LAB_OPTIONS) notebooks/01_quickstart.ipynb
 
 demo: $(STAMP) ## Tell the quickstart's story in the terminal, on real data
 	$(BIN)/python scripts/demo.py

@@ -139,9 +139,10 @@ def ready(
     seen(record)
     while record.state not in ("ready", "refused"):
         if clock() >= until:
+            what = "no forge has taken it yet" if record.state == "received" else "it goes on"
             raise NotReady(
-                f"Version {record.model_id} of {record.name!r} is still {record.state} after {timeout:g} s. It goes "
-                f"on: look with tt.model({record.model_id!r}), or wait longer with publish(..., timeout=...).",
+                f"Version {record.model_id} of {record.name!r} is still {record.state} after {timeout:g} s; "
+                f"{what}: look with tt.model({record.model_id!r}), or wait longer with publish(..., timeout=...).",
                 record.model_id,
                 record.state,
             )

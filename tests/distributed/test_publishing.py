@@ -60,6 +60,7 @@ def test_what_a_dead_forge_had_taken_the_next_one_judges_and_its_publisher_need_
         first, second = (answer.json() for answer in answers)
         assert answers[0].status_code == 202
         assert first["model_id"] == second["model_id"]
+        assert first["message"] == "Model received: it waits for a forge"
         path = f"/models/{first['model_id']}"
         until(lambda: apis[1].client.get(path).json()["model"]["state"] != "received", 60)
         doomed.kill()

@@ -115,12 +115,17 @@ def test_a_key_that_may_only_publish_publishes(client: Client, api: Any, shapes:
     assert set(published(client, api)[1]) == {"x0", "x1"}
 
 
-def test_waiting_for_a_version_has_an_end_that_names_it(client: Client, api: Any, shapes: Any) -> None:
-    api.on("POST", "/models/new", {"model": shapes.model(state="verifying")})
-    api.on("GET", f"/models/{shapes.model_id}", {"model": shapes.model(state="verifying")})
-    with pytest.raises(tt.NotReady, match=f"{shapes.model_id}.*still verifying after 0.05 s") as caught:
+@pytest.mark.parametrize(
+    ("state", "told"), [("verifying", "it goes on"), ("received", "no forge has taken it yet")]
+)
+def test_waiting_for_a_version_has_an_end_that_names_it(
+    client: Client, api: Any, shapes: Any, state: str, told: str
+) -> None:
+    api.on("POST", "/models/new", {"model": shapes.model(state=state)})
+    api.on("GET", f"/models/{shapes.model_id}", {"model": shapes.model(state=state)})
+    with pytest.raises(tt.NotReady, match=f"{shapes.model_id}.*still {state} after 0.05 s; {told}") as caught:
         published(client, api, timeout=0.05)
-    assert (caught.value.model_id, caught.value.state) == (shapes.model_id, "verifying")
+    assert (caught.value.model_id, caught.value.state) == (shapes.model_id, state)
     assert isinstance(caught.value, TimeoutError)
 
 

@@ -109,11 +109,15 @@ async def _settled(core: Core, version: ModelVersion, new: bool, wait: float) ->
         verdict = ForgeVerdict.from_dict(version.report)
         raise ModelRefused(ModelRefused.of(*verdict.faults).detail, verdict.faults)
     ready = version.state is VersionState.READY
+    message = {
+        VersionState.READY: "Model ready",
+        VersionState.RECEIVED: "Model received: it waits for a forge",
+    }.get(version.state, "Model received: it is being checked")
     described = describe(version)
     return JSONResponse(
         {
             "http_code": 201 if ready else 202,
-            "message": "Model ready" if ready else "Model received: it is being checked",
+            "message": message,
             **{key: described[key] for key in ("model_id", "name", "version", "state")},
             **{key: described[key] for key in ("engine", "engine_reason", "max_deviation", "signature")},
             "model": described,
