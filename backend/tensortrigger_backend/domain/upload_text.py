@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import codecs
+from typing import Final
+
+import numpy as np
 
 from tensortrigger_backend.domain.errors import Fault, InvalidInput
 
@@ -26,6 +29,9 @@ ENCODINGS = (
 )
 """Text codecs of Python, by the names that it gives them."""
 
+_LINE_FEED: Final = 0x0A
+_OTHERWISE: Final = "Say the encoding that it was written in, such as encoding=cp1252, latin-1 or utf-16."
+
 
 def known_encoding(name: str) -> str:
     """The encoding by its usual name: ``latin-1`` is ``iso8859-1``.
@@ -44,11 +50,11 @@ def known_encoding(name: str) -> str:
 
 
 class Transcoder:
-    """Decodes text block by block and gives it back as UTF-8; UTF-8 itself passes unchanged and unread."""
+    """Decodes text block by block and gives it back as UTF-8; UTF-8 itself passes unchanged once it is seen to be that."""
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
-        self._decoder = None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)()
+        self._decoder = codecs.getincrementaldecoder(encoding)()
         self._lines = 1
 
     def feed(self, data: bytes, last: bool = False) -> bytes:
@@ -57,19 +63,31 @@ class Transcoder:
         Raises:
             InvalidInput: naming the line that holds what is no text of the encoding.
         """
-        if self._decoder is None:
-            return data
+        if self._encoding != "utf-8":
+            # Half of a pair that stands for one character cannot be written as UTF-8.
+            return self._decoded(data, last).encode("utf-8", "replace")
+        # ASCII is seen to be that far more quickly than it is decoded, unless it cuts off a character begun before it.
+        if data.isascii() and not self._decoder.getstate()[0]:
+            self._lines += int(np.count_nonzero(np.frombuffer(data, np.uint8) == _LINE_FEED))
+        else:
+            self._decoded(data, last)
+        return data
+
+    def _decoded(self, data: bytes, last: bool) -> str:
         try:
             text = self._decoder.decode(data, last)
         except UnicodeDecodeError as error:
             good = error.object[: error.start].decode(self._encoding, "ignore")
             line = self._lines + good.count("\n")
             got = error.object[error.start : error.start + 4].hex(" ")
-            message = f"Line {line} is not {self._encoding}: {error.reason} ({got})."
-            raise InvalidInput.of(Fault(("input_data",), "encoding", message, self._encoding, got)) from None
+            remedy = _OTHERWISE if self._encoding == "utf-8" else None
+            message = " ".join(
+                filter(None, (f"Line {line} is not {self._encoding}: {error.reason} ({got}).", remedy))
+            )
+            fault = Fault(("input_data",), "encoding", message, self._encoding, got, remedy=remedy)
+            raise InvalidInput.of(fault) from None
         except UnicodeError as error:
             message = f"Line {self._lines} is not {self._encoding}: {error}."
             raise InvalidInput.of(Fault(("input_data",), "encoding", message, self._encoding)) from None
         self._lines += text.count("\n")
-        # Half of a pair that stands for one character cannot be written as UTF-8.
-        return text.encode("utf-8", "replace")
+        return text

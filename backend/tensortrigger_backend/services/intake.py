@@ -61,7 +61,7 @@ class Intake:
         self._beginning = b""
         self._inflater: Inflater | None = None
         self._packed: bool | None = True if options.compression else None
-        self._transcoder = Transcoder(options.encoding)
+        self._transcoder: Transcoder | None = None
         self._committed = self._kept = False
         self.writer = blobs.writer(key, hashed)
 
@@ -79,15 +79,15 @@ class Intake:
             PayloadTooLarge: it is over the limit.
         """
         for block in self._unpacked(data):
-            self._take(self._transcoder.feed(block))
+            self._take(block)
 
     def finish(self) -> None:
         """The file has ended. Raises InvalidInput as ``feed``."""
         if self._packed is None:
-            self._take(self._transcoder.feed(self._beginning_of(b"", last=True)))
+            self._take(self._beginning_of(b"", last=True))
         if self._inflater is not None:
             self._inflater.finish()
-        self._take(self._transcoder.feed(b"", last=True), last=True)
+        self._take(b"", last=True)
         self.slices.extend(self.splitter.finish())
         self.commit()
 
@@ -130,7 +130,7 @@ class Intake:
         return data
 
     def _take(self, data: bytes, last: bool = False) -> None:
-        """Store and cut a block of plain rows."""
+        """Store and cut a block of unpacked rows."""
         if self._splitter is None:
             data = self._beginning + data
             if len(data) < MAGIC_BYTES and not last:
@@ -138,6 +138,8 @@ class Intake:
                 return
             self._begin(data[:MAGIC_BYTES])
             self._beginning = b""
+        if self._transcoder is not None:
+            data = self._transcoder.feed(data, last)
         if self.writer.size + len(data) > self._size.upload_bytes:
             raise PayloadTooLarge(f"The upload is over the limit of {self._size.upload_bytes} bytes.")
         if data:
@@ -149,6 +151,8 @@ class Intake:
         check_content(beginning, found)
         check_options(found, self.options)
         self.options = replace(self.options, row_format=found)
+        if found in (RowFormat.CSV, RowFormat.NDJSON):
+            self._transcoder = Transcoder(self.options.encoding)
         self._splitter = self._formats[found].splitter(self._wanted, self._size, self._stored)
 
     def _stored(self) -> BinaryIO:

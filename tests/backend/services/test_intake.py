@@ -124,6 +124,36 @@ def test_a_byte_that_is_no_text_is_named_by_its_line(
     assert line.blobs.keys("jobs") == []
 
 
+@pytest.mark.parametrize("block", [1, 5, 1000])
+@pytest.mark.parametrize("keep", [(), ("id",)])
+def test_what_is_no_utf_8_is_refused_whether_or_not_its_column_is_read(
+    line: JobLine, version: ModelVersion, block: int, keep: tuple[str, ...]
+) -> None:
+    data = "id,a,b\nü,1,2\nx,3,4\n".encode() + "Müller,5,6\n".encode("cp1252")
+    with pytest.raises(InvalidInput, match=r"Line 4 is not utf-8: .* \(fc.*encoding=cp1252") as caught:
+        upload(line, version, data, block, keep=keep)
+    assert caught.value.faults[0].code == "encoding"
+    assert line.blobs.keys("jobs") == []
+
+
+@pytest.mark.parametrize("rest", [b"", b"\n", b"1,2\n"], ids=("nothing", "a line's end", "ASCII"))
+def test_a_character_of_utf_8_that_is_cut_off_is_refused(
+    line: JobLine, version: ModelVersion, rest: bytes
+) -> None:
+    begun = b"a,b,id\n1,2,\xc3"
+    with pytest.raises(InvalidInput, match="Line 2 is not utf-8"):
+        upload(line, version, begun + rest, len(begun))
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 1000])
+def test_utf_8_is_stored_byte_by_byte_as_it_came(line: JobLine, version: ModelVersion, block: int) -> None:
+    data = "\ufeffid,a,b\r\nÜbung 😀,1,2\r\nplain,3,4\r\n".encode()
+    job = upload(line, version, data, block, keep=("id",))
+    assert stored(line, job) == data
+    line.run()
+    assert table(line, job)["id"] == ["Übung 😀", "plain"]
+
+
 @pytest.mark.parametrize("delimiter", ["\t", ";", "|", " ", "^"])
 @settings(max_examples=15)
 @given(
