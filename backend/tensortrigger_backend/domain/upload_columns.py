@@ -23,9 +23,10 @@ def check_columns(columns: Sequence[str], required: Iterable[str], keep: Iterabl
         )
     required = tuple(required)
     there = Counter(columns)
+    keep = tuple(keep)
     wanted: list[tuple[str, tuple[str, str], Sequence[str], str]]
     wanted = [(name, ("input_data", name), required, "") for name in required]
-    wanted += [(name, ("keep", name), columns, ", which is to be kept,") for name in keep]
+    wanted += [(name, ("keep", name), keep, ", which is to be kept,") for name in keep]
     faults = []
     for name, loc, expected, aside in wanted:
         if there[name] == 0:

@@ -233,6 +233,13 @@ def test_a_missing_column_is_named_with_the_one_that_nearly_is_it() -> None:
     assert caught.value.faults[1].got == "Age, size, x"
 
 
+def test_a_missing_column_that_is_to_be_kept_is_told_with_what_was_asked_for() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        split(CsvSplitter(["a"], keep=["id", "note"]), [b"a,note\n1,2\n"])
+    (fault,) = caught.value.faults
+    assert (fault.loc, fault.expected, fault.got) == (("keep", "id"), "id, note", "a, note")
+
+
 def test_a_duplicate_column_is_refused_only_where_it_is_needed() -> None:
     assert code_of(["a"], b"a,b,a\n1,2,3\n") == "csv_duplicate_column"
     assert split(CsvSplitter(["b"]), [b"a,b,a\n1,2,3\n"])[0].rows == 1
