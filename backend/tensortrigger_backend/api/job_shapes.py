@@ -89,7 +89,9 @@ def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str,
 ROWS_PARAMETERS = [
     _parameter("model", "`name`, `name@alias` or `name/3`.", {"type": "string"}),
     _parameter("model_id", "The id of a version.", {"type": "string"}),
-    _parameter("keep", _KEEP + " With commas between, or repeated.", {"type": "string"}),
+    _parameter(
+        "keep", _KEEP + " With commas between, or repeated.", {"type": "array", "items": {"type": "string"}}
+    ),
     _parameter("priority", PRIORITY, {"type": "integer", "minimum": 0, "maximum": 9, "default": 5}),
     _parameter("delimiter", _DELIMITER, {"type": "string", "default": ","}),
     _parameter("encoding", _ENCODING, {"type": "string", "default": "utf-8"}),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import binascii
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 from fastapi import Request
@@ -122,7 +123,7 @@ def known_members(members: dict[str, Any], *names: str) -> None:
 
 
 async def known_parameters(request: Request) -> None:
-    """Raises InvalidInput for every parameter of the query that the route does not have.
+    """Raises InvalidInput for every parameter of the query that the route does not have, or has once and got twice.
 
     A dependency of the routers: a misspelt parameter would be passed over silently, and with it what it asks for.
     """
@@ -134,6 +135,11 @@ async def known_parameters(request: Request) -> None:
             *(field.alias for field in route.dependant.query_params),
             *(told["name"] for told in beside if told["in"] == "query"),
         )
+        several = [
+            field.alias for field in route.dependant.query_params if _is_list(field.field_info.annotation)
+        ]
+        several += [told["name"] for told in beside if told["schema"].get("type") == "array"]
+        _once_each(request, several)
 
 
 def only_parameters(request: Request, *names: str) -> None:
@@ -157,6 +163,29 @@ def _no_other_parameters(request: Request, names: Collection[str], where: str) -
     ]
     if faults:
         raise InvalidInput.of(*faults[:20])
+
+
+def _once_each(request: Request, several: Collection[str]) -> None:
+    """Raises InvalidInput for every parameter but ``several`` that is there more than once: one would be dropped."""
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    faults = [
+        Fault(
+            (name,),
+            "repeated_parameter",
+            f"Parameter {name!r} is there {count} times: say it once.",
+            "once",
+            f"{count} times",
+        )
+        for name, count in counts.items()
+        if count > 1 and name not in several and not _against_caches(name)
+    ]
+    if faults:
+        raise InvalidInput.of(*faults[:20])
+
+
+def _is_list(annotation: Any) -> bool:
+    """Whether a parameter may be repeated: it is a list, or a list or None."""
+    return any(get_origin(kind) is list for kind in (annotation, *get_args(annotation)))
 
 
 def _against_caches(name: str) -> bool:

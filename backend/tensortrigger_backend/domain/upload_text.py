@@ -50,7 +50,7 @@ def known_encoding(name: str) -> str:
 
 
 class Transcoder:
-    """Decodes text block by block and gives it back as UTF-8; UTF-8 itself passes unchanged once it is seen to be that."""
+    """Decodes text block by block and gives it back as UTF-8; UTF-8 itself passes as it is, where it is that."""
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding

@@ -46,6 +46,36 @@ def test_beside_a_json_body_it_is_said_where_the_option_goes(server: Any) -> Non
     assert message == "There is no parameter 'keep' beside a JSON body: make it a member of that."
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "named"),
+    [
+        ("POST", "/jobs?model=churn/1&model=churn", "model"),
+        ("POST", "/tensor/train?model=churn&epochs=5&epochs=6", "epochs"),
+        ("GET", "/jobs?state=failed&state=queued", "state"),
+        ("GET", "/models?tag=a:b&tag=c:d&limit=1&limit=2", "limit"),
+    ],
+)
+def test_a_parameter_that_is_said_twice_is_refused_where_only_one_would_count(
+    server: Any, method: str, path: str, named: str
+) -> None:
+    answer = server.client.request(method, path, headers={"content-type": "text/csv"})
+    assert answer.status_code == 400, answer.text
+    (error,) = answer.json()["errors"]
+    assert (error["loc"], error["code"]) == ([named], "repeated_parameter")
+    assert answer.json()["message"] == f"Parameter {named!r} is there 2 times: say it once."
+
+
+def test_a_list_may_be_said_one_by_one(server: Any) -> None:
+    assert server.client.get("/models?tag=a:b&tag=c:d&_=1&_=2").status_code == 200
+    csv = {"headers": {"content-type": "text/csv"}, "content": b"a\n1\n"}
+    for path in (
+        "/jobs?model=absent&keep=id&keep=note",
+        "/tensor/train?model=absent&labels=a&labels=b",
+    ):
+        assert server.client.post(path, **csv).status_code == 404, path
+    assert server.client.get("/jobs/absent/partitions?state=claimed&state=failed").status_code == 404
+
+
 def test_a_probe_may_ask_as_it_likes(server: Any) -> None:
     assert server.client.get("/health_check?from=balancer").status_code == 200
     assert server.client.get("/ready?1700000000").status_code == 200
