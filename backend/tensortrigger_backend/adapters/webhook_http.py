@@ -7,6 +7,7 @@ is read, and the whole delivery has one deadline, however slowly a receiver drip
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 import threading
@@ -33,6 +34,7 @@ CHECKS: Final = 2
 
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?\Z")
 _HERE = ("localhost", "localhost.localdomain", "ip6-localhost")
+_LOOPBACK = (ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1"))
 
 Resolver = Callable[[str, int], Sequence[str]]
 
@@ -112,14 +114,21 @@ class HttpCourier:
             raise _Refused(f"{host[:80]!r} is not how an IP address is written") from None
         if written is None:
             name = host.lower().removesuffix(".")
-            if not _HOST.match(host) or name in _HERE or name.endswith(".localhost"):
-                raise _Refused(f"{host[:80]!r} is not the name of a public server")
-            found = [_address(text) for text in resolved(host, url.port or 443, until)]
+            if not _HOST.match(host):
+                raise _Refused(f"{host[:80]!r} is not the name of a server")
+            found: Sequence[Address | None]
+            if name in _HERE or name.endswith(".localhost"):
+                # This machine, whatever a name server says.
+                found = _LOOPBACK
+            else:
+                found = [_address(text) for text in resolved(host, url.port or 443, until)]
         else:
             found = [written]
         callable_ = [str(address) for address in found if address and may_be_called(address, self._networks)]
         if not callable_:
-            raise _Refused(f"{host[:80]!r} is not a public address")
+            raise _Refused(
+                f"{host[:80]!r} is no public address, nor in a network of TENSORTRIGGER_WEBHOOK_NETWORKS"
+            )
         return callable_[:ADDRESSES]
 
     def _resolved_unless_busy(self, host: str, port: int, until: float) -> Sequence[str]:

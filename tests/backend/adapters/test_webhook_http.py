@@ -326,6 +326,22 @@ def test_a_network_that_is_let_through_lets_nothing_else_through() -> None:
             courier.check(url)
 
 
+def test_the_name_of_this_machine_is_let_through_with_its_address(receiver: Any) -> None:
+    courier = HttpCourier(LOOPBACK, names(localhost=["8.8.8.8"]))
+    url = f"http://localhost:{receiver.port}/"
+    courier.check(url)
+    assert courier.bring(message(url), {}) is None
+    assert receiver.got[0][1]["host"] == f"localhost:{receiver.port}"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "app.localhost."])
+def test_who_is_refused_for_its_address_is_told_where_an_operator_lets_it_through(
+    strict: HttpCourier, host: str
+) -> None:
+    with pytest.raises(InvalidInput, match="TENSORTRIGGER_WEBHOOK_NETWORKS"):
+        strict.check(f"http://{host}/")
+
+
 def test_a_certificate_of_another_name_is_refused(receiver: Any) -> None:
     # Plain HTTP stands there: whatever it answers, it cannot prove to be this name.
     courier = HttpCourier(LOOPBACK, names(bank=["127.0.0.1"]), seconds=2.0)
