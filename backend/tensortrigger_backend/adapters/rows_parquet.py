@@ -111,7 +111,7 @@ def refusals(reading: bool = False) -> Iterator[None]:
             raise
         if reading and isinstance(error, MemoryError):
             raise
-        cause = str(error).partition("\n")[0][:200]
+        cause = str(error).partition("\n")[0][:200].removesuffix(".")
         message = f"The upload is damaged, or is no file that can be read: {cause}."
         raise InvalidInput.of(Fault(("input_data",), "damaged", message)) from None
 

@@ -109,7 +109,7 @@ def rejects(
     """
     media_type = _asked(request)
     if media_type in (CSV, NDJSON):
-        only_parameters(request)
+        only_parameters(request, where="where all rejects come as one file: pages are JSON")
         all_rejects = core.scoring.all_rejects(caller, job_id)
         body = _rejects_csv(all_rejects) if media_type == CSV else _rejects_ndjson(all_rejects)
         headers = _file_headers("rejects", job_id, media_type)

@@ -142,9 +142,9 @@ async def known_parameters(request: Request) -> None:
         _once_each(request, several)
 
 
-def only_parameters(request: Request, *names: str) -> None:
+def only_parameters(request: Request, *names: str, where: str = "here") -> None:
     """Raises InvalidInput for every parameter of the query with another name."""
-    _no_other_parameters(request, names, "here")
+    _no_other_parameters(request, names, where)
 
 
 def no_parameters(request: Request) -> None:

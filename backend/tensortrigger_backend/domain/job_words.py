@@ -57,6 +57,12 @@ def why_failed(failed: Sequence[FailedPartition], count: int, kind: JobKind) -> 
     return f"{count} partitions failed. " + " ".join(told)
 
 
+def why_not_retried(job: Job) -> str:
+    """To whoever wants to retry a job that has ended, but has not failed."""
+    ended = "was cancelled" if job.state is JobState.CANCELLED else f"has {job.state}"
+    return f"Invalid job state: only a failed job can be retried, this one {ended}."
+
+
 def how_it_ended(job: Job) -> str:
     """The last line of a job's log."""
     if job.state is JobState.CANCELLED:

@@ -24,6 +24,14 @@ MEDIA_TYPES = {
     "application/vnd.apache.arrow.stream": RowFormat.ARROW,
     "application/vnd.apache.arrow.file": RowFormat.ARROW,
 }
+_USUAL = (
+    "text/csv",
+    "text/tab-separated-values",
+    "application/x-ndjson",
+    "application/vnd.apache.parquet",
+    "application/vnd.apache.arrow.stream",
+    "application/vnd.apache.arrow.file",
+)
 ENDINGS = {
     ".csv": RowFormat.CSV,
     ".tsv": RowFormat.CSV,
@@ -49,7 +57,7 @@ def format_of_media(media_type: str) -> RowFormat:
     """Raises UnsupportedMedia."""
     found = MEDIA_TYPES.get(media_type)
     if found is None:
-        known = "text/csv, application/x-ndjson, application/vnd.apache.parquet or application/vnd.apache.arrow.stream"
+        known = f"{', '.join(_USUAL[:-1])} or {_USUAL[-1]}"
         raise UnsupportedMedia(f"Send Content-Type: {known}, not {media_type[:80] or 'none'!r}.")
     return found
 
@@ -68,13 +76,18 @@ def format_of_content(beginning: bytes) -> RowFormat | None:
     return RowFormat.ARROW if arrow else None
 
 
-def check_content(beginning: bytes, told: RowFormat) -> None:
-    """Raises InvalidInput where an upload is not in the format that was told."""
+def check_content(beginning: bytes, told: RowFormat, elsewhere: bool = False) -> None:
+    """Raises InvalidInput where an upload is not in the format that was told.
+
+    Args:
+        elsewhere: the rows did not come with the order, which told their format as ``row_format``.
+    """
     seen = format_of_content(beginning)
     if seen is told or (seen is None and told in (RowFormat.CSV, RowFormat.NDJSON)):
         return
     was = _NAMES[seen] if seen is not None else f"no {_NAMES[told]}"
-    told_so = f"The upload is {was}, and was sent as {_NAMES[told]}: send the Content-Type that it has."
+    right = f"order it as row_format {seen}" if elsewhere else "send the Content-Type that it has"
+    told_so = f"The upload is {was}, and was sent as {_NAMES[told]}: {right}."
     if seen is None:
         told_so = f"The upload is no {_NAMES[told]}: it begins with other bytes."
     got = beginning[:MAGIC_BYTES].hex(" ") or "nothing"

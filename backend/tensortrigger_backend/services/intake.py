@@ -148,7 +148,7 @@ class Intake:
 
     def _begin(self, beginning: bytes) -> None:
         found = self._row_format or format_of_content(beginning) or RowFormat.CSV
-        check_content(beginning, found)
+        check_content(beginning, found, self.options.source is not None)
         check_options(found, self.options)
         self.options = replace(self.options, row_format=found)
         if found in (RowFormat.CSV, RowFormat.NDJSON):

@@ -207,7 +207,7 @@ def test_a_job_that_counts_other_rows_than_came_in_fails_and_tells_the_numbers(j
 def test_only_a_failed_job_can_be_retried(jobs: JobStore) -> None:
     jobs.add(job(), slices(1))
     jobs.cancel("j1", "ann", 2.0)
-    with pytest.raises(InvalidJobState, match="only a failed job"):
+    with pytest.raises(InvalidJobState, match="only a failed job can be retried, this one was cancelled"):
         jobs.retry("j1", "ann", 3.0)
 
 

@@ -88,6 +88,20 @@ def test_what_is_no_upload_is_refused_and_nothing_of_it_is_kept(
     assert sorted((here.data_dir / "blobs" / "jobs").glob("*")) == before
 
 
+def test_who_sends_another_type_is_told_all_that_are_read(here: Any) -> None:
+    message = submit(here, as_csv(), "text/html").json()["message"]
+    for media_type in ("text/csv", "text/tab-separated-values", NDJSON, PARQUET, STREAM):
+        assert media_type in message
+    assert "application/vnd.apache.arrow.file" in message
+
+
+def test_a_sentence_about_a_file_that_is_cut_off_ends_once(here: Any) -> None:
+    message = submit(here, as_parquet()[:-50], PARQUET).json()["message"]
+    assert message.startswith("The upload is damaged")
+    assert message.endswith(".")
+    assert not message.endswith("..")
+
+
 def test_hostile_files_do_not_fill_the_memory_of_the_server(here: Any) -> None:
     pack = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = b"".join(pack.compress(b"a,b,city\n1,2,Rome\n" * (1 << 16)) for _ in range(512)) + pack.flush()

@@ -33,6 +33,17 @@ def test_a_source_that_cannot_be_read_fails_its_job_with_the_reason(here: Any, l
         assert said in job["error"]
 
 
+def test_a_file_of_another_format_than_its_name_says_is_told_which_row_format_it_has(
+    here: Any, lake: Path
+) -> None:
+    (lake / "parquet.csv").write_bytes(as_parquet())
+    order = {"model": "linear", "source": {"name": "lake", "key": "parquet.csv"}}
+    job = here.finished(here.client.post("/jobs", json=order).json()["job_id"])
+    assert "The upload is Parquet, and was sent as CSV: order it as row_format parquet." in job["error"]
+    job = here.finished(here.client.post("/jobs", json={**order, "row_format": "parquet"}).json()["job_id"])
+    assert job["state"] == "succeeded"
+
+
 @pytest.mark.parametrize(
     ("members", "status", "named"),
     [

@@ -76,6 +76,11 @@ def test_a_list_may_be_said_one_by_one(server: Any) -> None:
     assert server.client.get("/jobs/absent/partitions?state=claimed&state=failed").status_code == 404
 
 
+def test_pages_of_rejects_are_told_to_be_of_json_alone(server: Any) -> None:
+    message = server.client.get("/jobs/j0/rejects?limit=5", headers=CSV).json()["message"]
+    assert message == "There is no parameter 'limit' where all rejects come as one file: pages are JSON."
+
+
 def test_a_probe_may_ask_as_it_likes(server: Any) -> None:
     assert server.client.get("/health_check?from=balancer").status_code == 200
     assert server.client.get("/ready?1700000000").status_code == 200

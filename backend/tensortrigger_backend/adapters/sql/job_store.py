@@ -27,7 +27,7 @@ from tensortrigger_backend.adapters.sql.tables import (
 )
 from tensortrigger_backend.adapters.sql.unknown import unknown_of
 from tensortrigger_backend.domain.errors import InvalidJobState, Unavailable
-from tensortrigger_backend.domain.job_words import pieces
+from tensortrigger_backend.domain.job_words import pieces, why_not_retried
 from tensortrigger_backend.domain.jobs import INTAKE, Job, JobKind, JobState, Part, Slice, WakeUp
 from tensortrigger_backend.ports.storage import Idempotency, Page
 
@@ -223,9 +223,7 @@ class SqlJobStore(SqlClaims, SqlLostWork, SqlJobReports):
             if not job.state.final:
                 return job
             if job.state is not JobState.FAILED:
-                raise InvalidJobState(
-                    f"Invalid job state: only a failed job can be retried, this one has {job.state}."
-                )
+                raise InvalidJobState(why_not_retried(job))
             again = connection.execute(
                 update(partitions)
                 .where(partitions.c.job_id == job_id, partitions.c.state != DONE)
