@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from tensortrigger_backend.api.answers import PageLimit, blocks, data_url
@@ -26,7 +27,9 @@ router = APIRouter(tags=["jobs"], responses=PROBLEMS)
 CSV: Final = "text/csv"
 NDJSON: Final = "application/x-ndjson"
 PARQUET: Final = "application/vnd.apache.parquet"
-_FILES = {CSV: CSV, NDJSON: NDJSON, "application/ndjson": NDJSON, PARQUET: PARQUET}
+_FILES = {CSV: CSV, "text/*": CSV, NDJSON: NDJSON, "application/ndjson": NDJSON, PARQUET: PARQUET}
+_REJECTS = {kind: found for kind, found in _FILES.items() if found != PARQUET}
+_AS_JSON = ("application/json", "application/*", "*/*")
 _VARY = {"Vary": "Accept"}
 
 Row = Annotated[int | None, Query(ge=0, lt=1 << 53, description="The first data row that is wanted, from 0.")]
@@ -37,10 +40,17 @@ PageRows = Annotated[
 
 
 @router.get("/jobs/{job_id}/content")
-def job_content(core: CoreOf, caller: Caller, job_id: str) -> Response:
-    """The rows as they are stored: unpacked, text in UTF-8. Of a training its points, as NumPy's `.npz`."""
+def job_content(request: Request, core: CoreOf, caller: Caller, job_id: str) -> Response:
+    """The rows as they are stored: unpacked, text in UTF-8. Of a training its points, as NumPy's `.npz`.
+
+    They come as a data URL in JSON, or by `Accept` of their own media type as they are.
+    """
     stored = core.scoring.upload(caller, job_id)
     media_type = core.scoring.media_type(core.scoring.find(caller, job_id))
+    asked = next((kind for kind in _accepted(request) if kind in (media_type, *_AS_JSON)), None)
+    if asked == media_type:
+        headers = {"Content-Disposition": "attachment", **_VARY}
+        return StreamingResponse(blocks(stored), media_type=media_type, headers=headers)
     return data_url(blocks(stored), media_type, "job")
 
 
@@ -70,10 +80,10 @@ def results(
     """
     job = core.scoring.find(caller, job_id)
     span = _span(first_row, rows, limit, cursor)
+    media_type = _asked(request, _FILES)
     # What would lead nowhere is said before the answer begins.
     parts = core.scoring.results(caller, job_id, span)
     following = _next_cursor(job, span) if limit is not None else None
-    media_type = _asked(request)
     body: Iterator[bytes]
     if media_type == CSV:
         body = as_csv(column_names(job), parts, escape_formulas)
@@ -107,8 +117,8 @@ def rejects(
 
     `limit` and `cursor` are of the pages in JSON.
     """
-    media_type = _asked(request)
-    if media_type in (CSV, NDJSON):
+    media_type = _asked(request, _REJECTS)
+    if media_type is not None:
         only_parameters(request, where="where all rejects come as one file: pages are JSON")
         all_rejects = core.scoring.all_rejects(caller, job_id)
         body = _rejects_csv(all_rejects) if media_type == CSV else _rejects_ndjson(all_rejects)
@@ -119,13 +129,26 @@ def rejects(
     return JSONResponse({"http_code": 200, "rejects": found, "next_cursor": page.next_cursor}, headers=_VARY)
 
 
-def _asked(request: Request) -> str | None:
-    """The first kind of file that the caller accepts; None for JSON, which is what everybody gets otherwise."""
-    accepted = [
-        kind.partition(";")[0].strip() for kind in request.headers.get("accept", "").lower().split(",")
-    ]
-    first = next((kind for kind in accepted if kind in _FILES or kind in ("application/json", "*/*")), "")
-    return _FILES.get(first)
+def _accepted(request: Request) -> list[str]:
+    """Media types, as they stand in the request."""
+    said = ",".join(request.headers.getlist("accept")).lower().split(",")
+    return [kind for kind in (one.partition(";")[0].strip() for one in said) if kind]
+
+
+def _asked(request: Request, files: Mapping[str, str]) -> str | None:
+    """The first kind of file that the caller accepts; None for JSON, as where nothing is said.
+
+    Raises:
+        HTTPException: 406, where neither JSON nor one of ``files`` is accepted.
+    """
+    accepted = _accepted(request)
+    for kind in accepted:
+        if kind in files or kind in _AS_JSON:
+            return files.get(kind)
+    if not accepted:
+        return None
+    known = ", ".join(dict.fromkeys(files.values()))
+    raise HTTPException(406, f"Accept application/json or {known}: there is no other form of this.")
 
 
 def _span(first_row: int | None, rows: int | None, limit: int | None, cursor: str | None) -> Span:

@@ -38,6 +38,8 @@ def test_rows_of_every_format_are_scored_alike(here: Any, name: str, packed: boo
     assert base64.b64decode(content_again.partition(",")[2]) == body()
     stored_as = "text/csv" if name == "tsv" else media_type.partition(";")[0]
     assert content_again.startswith(f"data:{stored_as};base64,")
+    file = here.client.get(f"/jobs/{job['job_id']}/content", headers={"accept": f"{stored_as}, */*;q=0.1"})
+    assert (file.content, file.headers["content-type"].partition(";")[0]) == (body(), stored_as)
 
 
 @pytest.mark.parametrize("name", list(BODIES))
@@ -56,6 +58,12 @@ def test_base64_takes_every_format_by_its_media_type_or_its_first_bytes(here: An
     assert job["row_format"] == {"tsv": "csv"}.get(name, name.partition(" ")[0])
     first = lines(results(here, job))[0]
     assert list(first) == ["row", "note", "id", "y"]
+
+
+@pytest.fixture(scope="module")
+def table_job(here: Any) -> dict[str, Any]:
+    """A CSV that was scored, in part."""
+    return scored(here, as_csv())
 
 
 def test_results_are_the_same_in_every_format(here: Any) -> None:
@@ -108,6 +116,46 @@ def test_ranges_and_pages_are_pieces_of_the_whole(here: Any, accept: str) -> Non
         assert len(some) == len([at for at in GOOD if 35 <= at < 85])
         assert some[0] in whole
     assert read(results(here, job, accept, first_row=103)) == []
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("*/*", "application/json"),
+        ("application/json;q=0.9", "application/json"),
+        ("application/xml, application/json;q=0.1", "application/json"),
+        ("application/json, text/csv", "application/json"),
+        ("application/*", "application/json"),
+        ("", "application/json"),
+        (BROWSER, "application/json"),
+        ("application/xml, Text/CSV;q=0.5, */*", "text/csv"),
+        ("text/*", "text/csv"),
+    ],
+)
+def test_who_accepts_several_forms_gets_the_first_that_there_is(
+    here: Any, table_job: dict[str, Any], accept: str, media_type: str
+) -> None:
+    for what in ("results", "rejects"):
+        answer = here.client.get(f"/jobs/{table_job['job_id']}/{what}", headers={"accept": accept})
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"].partition(";")[0] == media_type
+
+
+@pytest.mark.parametrize(
+    ("what", "accept"),
+    [("results", "application/xml"), ("results", "image/*, text/html;q=0.9"), ("rejects", PARQUET)],
+)
+def test_who_accepts_no_form_that_there_is_is_told_which_there_are(
+    here: Any, table_job: dict[str, Any], what: str, accept: str
+) -> None:
+    answer = here.client.get(f"/jobs/{table_job['job_id']}/{what}", headers={"accept": accept})
+    assert answer.status_code == 406
+    assert answer.headers["content-type"] == "application/problem+json"
+    forms = f"application/json or text/csv, {NDJSON}{f', {PARQUET}' if what == 'results' else ''}"
+    assert answer.json()["message"] == f"Accept {forms}: there is no other form of this."
 
 
 def test_formulas_are_made_harmless_only_where_that_was_asked(here: Any) -> None:
