@@ -30,7 +30,6 @@ ENCODINGS = (
 """Text codecs of Python, by the names that it gives them."""
 
 _LINE_FEED: Final = 0x0A
-_OTHERWISE: Final = "Say the encoding that it was written in, such as encoding=cp1252, latin-1 or utf-16."
 
 
 def known_encoding(name: str) -> str:
@@ -80,10 +79,13 @@ class Transcoder:
             good = error.object[: error.start].decode(self._encoding, "ignore")
             line = self._lines + good.count("\n")
             got = error.object[error.start : error.start + 4].hex(" ")
-            remedy = _OTHERWISE if self._encoding == "utf-8" else None
-            message = " ".join(
-                filter(None, (f"Line {line} is not {self._encoding}: {error.reason} ({got}).", remedy))
-            )
+            message, remedy = f"Line {line} is not {self._encoding}: {error.reason} ({got}).", None
+            if self._encoding == "utf-8":
+                # Nobody may have said so: it is what text is taken for.
+                remedy = (
+                    "Say the encoding that it was written in, such as encoding=cp1252, latin-1 or utf-16."
+                )
+                message = f"Line {line} is not UTF-8: {error.reason} ({got}). {remedy}"
             fault = Fault(("input_data",), "encoding", message, self._encoding, got, remedy=remedy)
             raise InvalidInput.of(fault) from None
         except UnicodeError as error:

@@ -63,7 +63,8 @@ def test_base64_takes_every_format_by_its_media_type_or_its_first_bytes(here: An
 @pytest.fixture(scope="module")
 def table_job(here: Any) -> dict[str, Any]:
     """A CSV that was scored, in part."""
-    return scored(here, as_csv())
+    job: dict[str, Any] = scored(here, as_csv())
+    return job
 
 
 def test_results_are_the_same_in_every_format(here: Any) -> None:

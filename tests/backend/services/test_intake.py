@@ -130,7 +130,7 @@ def test_what_is_no_utf_8_is_refused_whether_or_not_its_column_is_read(
     line: JobLine, version: ModelVersion, block: int, keep: tuple[str, ...]
 ) -> None:
     data = "id,a,b\nü,1,2\nx,3,4\n".encode() + "Müller,5,6\n".encode("cp1252")
-    with pytest.raises(InvalidInput, match=r"Line 4 is not utf-8: .* \(fc.*encoding=cp1252") as caught:
+    with pytest.raises(InvalidInput, match=r"Line 4 is not UTF-8: .* \(fc.*encoding=cp1252") as caught:
         upload(line, version, data, block, keep=keep)
     assert caught.value.faults[0].code == "encoding"
     assert line.blobs.keys("jobs") == []
@@ -141,7 +141,7 @@ def test_a_character_of_utf_8_that_is_cut_off_is_refused(
     line: JobLine, version: ModelVersion, rest: bytes
 ) -> None:
     begun = b"a,b,id\n1,2,\xc3"
-    with pytest.raises(InvalidInput, match="Line 2 is not utf-8"):
+    with pytest.raises(InvalidInput, match="Line 2 is not UTF-8"):
         upload(line, version, begun + rest, len(begun))
 
 

@@ -36,14 +36,6 @@ def test_a_kept_column_that_is_missing_or_there_twice_is_refused(
         upload(line, version, b"a,b,c,c\n1,2,3,4\n", keep=("c",))
 
 
-def test_kept_text_that_is_no_utf_8_rejects_its_row(line: JobLine, version: ModelVersion) -> None:
-    job = upload(line, version, b"id,a,b\nx,1,2\n\xff,1,2\nz,1,2\n", keep=("id",))
-    line.run()
-    assert table(line, job)["id"] == ["x", "z"]
-    (reject,) = line.scoring().rejects(ANN, job.job_id, 10, None).items
-    assert (reject.row, reject.line, reject.field, reject.code) == (1, 3, "id", "not_text")
-
-
 @pytest.mark.parametrize("first", [0, 3, 10, 24, 25, 99])
 @pytest.mark.parametrize("count", [1, 7, 10, 100])
 def test_a_range_is_what_the_whole_has_there_and_reads_no_other_part(
