@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from tensortrigger_lab.errors import UnexpectedAnswer
 from tensortrigger_lab.rows_file import CSV, PARQUET
@@ -28,13 +29,13 @@ def formats(job: JobRecord) -> Sequence[str]:
 
 
 def read_results(
-    chunks: Iterable[bytes], rows_total: int | None, kept: Iterable[str] = (), media_type: str = CSV
+    chunks: Iterable[bytes], rows_total: int | None, kept: Sequence[str] = (), media_type: str = CSV
 ) -> pd.DataFrame:
     """One float column an output, indexed 0 to ``rows_total - 1``; NaN where a row has no result.
 
     Args:
-        kept: columns that were carried through, which come first and as pandas reads them; of Parquet as types that
-            hold whole numbers beside missing ones.
+        kept: columns that were carried through, which come first: of a CSV as text, or as the numbers that the texts
+            say exactly; of Parquet as types that hold whole numbers beside missing ones.
         media_type: CSV or Parquet.
 
     Raises:
@@ -51,14 +52,44 @@ def read_results(
             if media_type == PARQUET:
                 frame = pd.read_parquet(spool, dtype_backend="numpy_nullable").set_index("row")
             else:
-                frame = pd.read_csv(spool).set_index("row")
+                frame = _read_csv(spool, len(kept)).set_index("row")
         except (ValueError, KeyError, OSError, ImportError) as error:
             raise UnexpectedAnswer(f"The results of the job cannot be read: {error}.") from error
     frame.index.name = None
+    # By their place: a kept column has another name here where an output has its own.
+    carried, outputs = frame.columns[: len(kept)], frame.columns[len(kept) :]
     # Without a single row pandas cannot tell that a column holds numbers.
-    carried = set(kept)
-    outputs = [name for name in frame.columns if name not in carried]
     numbers = [name for name in outputs if is_numeric_dtype(frame[name]) or frame.empty]
     frame = frame.astype(dict.fromkeys(numbers, "float64"))
     total = rows_total if rows_total is not None else (int(frame.index.max()) + 1 if len(frame) else 0)
-    return frame.reindex(pd.RangeIndex(total))
+    frame = frame.reindex(pd.RangeIndex(total))
+    if media_type != PARQUET:
+        for name in carried:
+            frame[name] = _numbers_or_text(frame[name])
+    return frame
+
+
+def _read_csv(file: IO[bytes], kept: int) -> pd.DataFrame:
+    """Outputs as numbers, and the columns between them and ``row`` as the texts that they are: ``NA`` is one."""
+    import pandas as pd
+
+    names = list(pd.read_csv(file, nrows=0).columns)
+    file.seek(0)
+    texts = names[1 : 1 + kept]
+    missing = {name: [""] for name in names if name not in texts}
+    return pd.read_csv(file, dtype=dict.fromkeys(texts, "str"), keep_default_na=False, na_values=missing)
+
+
+def _numbers_or_text(texts: pd.Series[Any]) -> pd.Series[Any]:
+    """Numbers where each of them says just what its text said, so none of ``007`` or ``1.50``; else the texts."""
+    given = texts[texts.notna() & (texts != "")]
+    gaps = len(given) < len(texts)
+    for read_as, kept_as in (("int64", "Int64" if gaps else "int64"), ("float64", "float64")):
+        try:
+            numbers = given.astype(read_as)
+        except (ValueError, OverflowError):
+            continue
+        # The texts "nan" and "inf" would be read as what no column of numbers has.
+        if len(given) and numbers.abs().lt(math.inf).all() and (numbers.map(str) == given).all():
+            return numbers.astype(kept_as).reindex(texts.index)
+    return texts

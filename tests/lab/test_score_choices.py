@@ -150,6 +150,32 @@ def test_what_a_parquet_file_keeps_comes_back_in_its_own_types(
     assert frame["output"].isna().tolist() == [False, True, False]
 
 
+def test_what_a_csv_keeps_is_text_unless_each_number_says_just_what_its_text_said(
+    scored: Any, client: Client, shapes: Any
+) -> None:
+    path, large = f"/jobs/{shapes.job_id}", 2**53 + 1
+    keep = ["id", "country", "count", "price", "rounded", "said", "row", "output"]
+    job = {**shapes.job(rows_done=3, rows_total=4, rows_rejected=1), "keep": keep}
+    text = (
+        "row,id,country,count,price,rounded,said,row_,output_,output\n"
+        f"0,007,NA,{large},0.5,1.50,nan,a,1,0.25\n1,008,,,2.25,2.5,inf,b,2,\n3,9,null,7,1.0,3.5,1,c,3,0.75\n"
+    )
+    scored.on("GET", f"{path}/results", httpx.Response(200, text=text))
+    scored.on("GET", f"{path}/rejects", {"rejects": [], "next_cursor": None})
+    frame = Job(JobRecord.read(job), client).results()
+    assert frame["id"].dropna().tolist() == ["007", "008", "9"]
+    assert frame["country"].dropna().tolist() == ["NA", "", "null"]
+    assert frame["count"].dtype == "Int64"
+    assert frame["count"].dropna().tolist() == [large, 7]
+    assert frame["price"].dropna().tolist() == [0.5, 2.25, 1.0]
+    assert frame["rounded"].dropna().tolist() == ["1.50", "2.5", "3.5"]
+    assert frame["said"].dropna().tolist() == ["nan", "inf", "1"]
+    assert frame["row_"].dropna().tolist() == ["a", "b", "c"]
+    assert frame["output_"].dropna().tolist() == [1, 2, 3]
+    assert frame["output"].isna().tolist() == [False, True, True, False]
+    assert frame.loc[2].isna().all()
+
+
 def test_results_that_pandas_cannot_read_as_parquet_are_fetched_as_csv(
     scored: Any, client: Client, shapes: Any
 ) -> None:
