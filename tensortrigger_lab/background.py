@@ -37,8 +37,7 @@ class Job(JobHandle):
             self.client.cancel_job(self.job_id)
             raise
         if self.state != "succeeded":
-            reason = f": {self.record.error}" if self.record.error else "."
-            raise JobFailed(f"Job {self.job_id} is {self.state}{reason}", self.job_id)
+            raise JobFailed(self.ended(), self.job_id)
         return self
 
     def results(self) -> pd.DataFrame:
@@ -129,6 +128,10 @@ class Job(JobHandle):
         if progress.rows_per_second:
             parts.append(f"{progress.rows_per_second:,.0f} rows/s")
         return f"{', '.join(parts)}, job {self.job_id}"
+
+    def ended(self) -> str:
+        """How it ended, with the cause where there is one."""
+        return f"Job {self.job_id} is {self.state}{f': {self.record.error}' if self.record.error else '.'}"
 
     def follow(self, progress: Progress | None, sleep: Callable[[float], None] = time.sleep) -> None:
         """Return when it has ended in whatever way."""

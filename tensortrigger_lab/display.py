@@ -131,7 +131,7 @@ def job_row(record: JobRecord, model: str | None = None) -> Row:
     )
 
 
-PARTITION_HEADINGS = ("partition", "state", "rows", "done", "rejected", "attempts", "error")
+PARTITION_HEADINGS = ("partition", "state", "rows", "done", "rejected", "attempts", "worker", "error")
 
 
 def partition_row(part: PartitionRecord) -> Row:
@@ -143,6 +143,7 @@ def partition_row(part: PartitionRecord) -> Row:
         f"{part.rows_done:,}",
         f"{part.rows_rejected:,}",
         str(part.attempts),
+        part.worker or "",
         part.error or "",
     )
 

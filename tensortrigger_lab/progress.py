@@ -1,4 +1,4 @@
-"""Shows how far a long call has come: a bar in a terminal, one updated line in a notebook, else nothing."""
+"""Shows how far a long call has come: a bar in a terminal, a line that is updated in a notebook, else lines or nothing."""
 
 from __future__ import annotations
 
@@ -80,6 +80,34 @@ class TerminalProgress:
             sys.stderr.write(f"{self._summary}\n")
 
 
+class PlainProgress:
+    """A line a stage, and one a tenth of it, on standard error: for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._shown: tuple[str, int] | None = None
+
+    def show(self, stage: str, done: float | None = None, total: float | None = None, note: str = "") -> None:
+        """Write a line where there is news."""
+        share = (done or 0) / total if total else 0.0
+        if self._shown != (stage, int(share * 10)):
+            self._shown = (stage, int(share * 10))
+            told = (stage, f"{share:.0%}" if total else "", note)
+            self.finish("  ".join(part for part in told if part))
+
+    def finish(self, summary: str) -> None:
+        """The last line."""
+        sys.stderr.write(f"{summary}\n")
+        sys.stderr.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+
 class NotebookProgress:
     """One output that is updated in place and ends as the summary; it needs no widgets.
 
@@ -127,13 +155,19 @@ class NotebookProgress:
             self._handle.update(bundle, raw=True)
 
 
-def progress_for(enabled: bool = True) -> Progress:
-    """The progress that fits where this runs: notebook kernel, terminal, or neither."""
+def progress_for(enabled: bool = True, *, lines: bool = False) -> Progress:
+    """The progress that fits where this runs: notebook kernel, terminal, or neither.
+
+    Args:
+        lines: whether there are lines where it is neither.
+    """
     if not enabled:
         return SilentProgress()
     if in_notebook():
         return NotebookProgress()
-    return TerminalProgress() if sys.stderr.isatty() else SilentProgress()
+    if sys.stderr.isatty():
+        return TerminalProgress()
+    return PlainProgress() if lines else SilentProgress()
 
 
 def in_notebook() -> bool:

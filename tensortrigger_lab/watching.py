@@ -9,6 +9,7 @@ from typing import Any
 from tensortrigger_lab.background import Job
 from tensortrigger_lab.client import Client
 from tensortrigger_lab.curves import Curves
+from tensortrigger_lab.display import printable
 from tensortrigger_lab.errors import BadInput, NotFound, TensorTriggerError
 from tensortrigger_lab.pictures import Picture, picture_for
 from tensortrigger_lab.progress import progress_for
@@ -128,11 +129,11 @@ def watch_run(
 
 def watch_job(job: Job, *, resume: str = "tt.watch({!r})") -> Job:
     """Show a job's progress until it ends or an interrupt ends the watching; it is no error if the job failed."""
-    with progress_for() as shown:
+    with progress_for(lines=True) as shown:
         try:
             job.follow(shown)
         except KeyboardInterrupt:
             shown.finish(f"Stopped watching; the job goes on. Watch again: {resume.format(job.job_id)}")
             return job
-        shown.finish(job.summary() if job.state == "succeeded" else f"job {job.job_id} is {job.state}")
+        shown.finish(job.summary() if job.state == "succeeded" else printable(job.ended()))
     return job

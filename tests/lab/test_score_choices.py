@@ -302,5 +302,6 @@ def test_a_shell_scores_with_choices_and_asks_about_the_job(
     assert cli.main(["results", shapes.job_id, "--rejects"]) == 0
     told = capsys.readouterr().out
     assert "The lease was lost." in told
+    assert PARTITION["worker"] in told
     assert "row,line\n1,3\n" in told
     assert f"deleted job {shapes.job_id}" in told

@@ -105,7 +105,7 @@ def test_an_interrupt_of_a_jobs_watching_is_told_in_a_terminal_too(
     api.on("GET", f"/jobs/{shapes.job_id}", {"job": shapes.job("running")})
     job = tt.job(shapes.job_id, client=client)
     monkeypatch.setattr(job, "follow", interrupt)
-    monkeypatch.setattr(watching, "progress_for", lambda: TerminalProgress())
+    monkeypatch.setattr(watching, "progress_for", lambda **_: TerminalProgress())
     assert tt.watch(job, resume="tt watch {}") is job
     assert f"tt watch {shapes.job_id}" in capsys.readouterr().err
     assert {request.method for request in api.requests} == {"GET"}
@@ -136,6 +136,20 @@ def test_a_csv_job_is_followed_by_its_progress_and_never_cancelled(
     api.on("GET", f"/jobs/{shapes.job_id}", *({"job": shapes.job(state)} for state in ("running", "failed")))
     assert tt.watch(shapes.job_id, client=client).state == "failed"
     assert {request.method for request in api.requests} == {"GET"}
+
+
+def test_a_job_is_told_in_lines_with_the_cause_at_its_end_where_there_is_no_terminal(
+    api: Any, client: Client, shapes: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(background, "FIRST_POLL", 0.0)
+    going = [shapes.job("running", rows_done=done, rows_total=100, rows_per_second=None) for done in range(6, 16)]
+    failed = {**shapes.job("failed", rows_done=15, rows_total=100), "error": "Partition 3 failed 5 times."}
+    api.on("GET", f"/jobs/{shapes.job_id}", *({"job": job} for job in [shapes.job("queued"), *going, failed]))
+    tt.watch(shapes.job_id, client=client)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in lines] == ["running", "running", "failed", "Job"]
+    assert lines[1].split()[1] == "10%"
+    assert lines[-1] == f"Job {shapes.job_id} is failed: Partition 3 failed 5 times."
 
 
 def test_a_callback_whose_training_has_not_begun_says_so(client: Client) -> None:
