@@ -12,7 +12,7 @@ from tensortrigger_lab import display
 from tensortrigger_lab.errors import JobFailed, UnexpectedAnswer
 from tensortrigger_lab.job_handle import JobHandle
 from tensortrigger_lab.progress import Progress
-from tensortrigger_lab.rows_file import results_type_of
+from tensortrigger_lab.rows_file import check_output, results_type_of
 from tensortrigger_lab.wire import LogLine, PartitionRecord, Reject
 
 if TYPE_CHECKING:
@@ -84,8 +84,12 @@ class Job(JobHandle):
         """Stream the results into a file, which appears under its name only when it is complete.
 
         Args:
-            output: ``.parquet``, ``.ndjson`` or ``.jsonl`` at its end gives that format; else it is a CSV.
+            output: ``.parquet``, ``.ndjson`` or ``.jsonl`` at its end gives that format, ``.csv`` or nothing a CSV.
+
+        Raises:
+            BadInput: another ending, or no such folder.
         """
+        check_output(output)
         with self.client.results_stream(self.job_id, results_type_of(output)) as chunks:
             _write_whole(output, chunks)
 

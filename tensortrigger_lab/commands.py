@@ -189,7 +189,8 @@ def _results(client: Client, arguments: argparse.Namespace) -> None:
         with told as chunks:
             sys.stdout.buffer.writelines(chunks)
         sys.stdout.buffer.flush()
-    sys.stderr.write(f"{job.summary()}\n")
+    rejected = f"{job.record.progress.rows_rejected:,} rejected rows, job {job.job_id}"
+    sys.stderr.write(f"{rejected if arguments.rejects else job.summary()}\n")
 
 
 def _train(client: Client, arguments: argparse.Namespace) -> None:

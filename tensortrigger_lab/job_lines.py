@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import csv
+from collections.abc import Callable, Iterable
 
+from tensortrigger_lab.errors import BadInput
 from tensortrigger_lab.scoring import Choices
 
 OUTPUT = "OUT.csv"
@@ -14,7 +16,11 @@ FORMATS = "a CSV, or by its ending .parquet, .ndjson"
 def add_choices(scoring: argparse.ArgumentParser) -> None:
     """Add what may be chosen for the scoring of a table."""
     scoring.add_argument(
-        "--keep", action="append", default=[], metavar="COLUMN", help="stands before the outputs; repeat it"
+        "--keep",
+        action="append",
+        default=[],
+        metavar="COLUMNS",
+        help="stand before the outputs; with commas, or repeat it",
     )
     add_order_options(scoring)
 
@@ -31,12 +37,21 @@ def choices_of(arguments: argparse.Namespace) -> Choices:
     """What ``add_choices`` has read."""
     delimiter = arguments.delimiter
     return Choices(
-        tuple(arguments.keep),
+        _columns(arguments.keep),
         arguments.priority,
         "\t" if delimiter in ("\\t", "tab") else delimiter,
         arguments.encoding,
         arguments.webhook,
     )
+
+
+def _columns(records: Iterable[str]) -> tuple[str, ...]:
+    """Names that stand as REST takes them: with commas, and one that holds a comma in quotation marks."""
+    try:
+        rows = [next(csv.reader([told], skipinitialspace=True, strict=True), []) for told in records]
+    except csv.Error as error:
+        raise BadInput(f"--keep must name columns, with commas between: {error}.") from None
+    return tuple(name for row in rows for name in row)
 
 
 def add_job_arguments(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:

@@ -31,6 +31,9 @@ ENDINGS: Final = (".csv", ".tsv", ".txt", *_MEDIA)
 _RESULTS: Final = {".parquet": PARQUET, ".pq": PARQUET, ".ndjson": NDJSON, ".jsonl": NDJSON}
 
 
+_WRITTEN: Final = ("", ".csv", ".txt", *_RESULTS)
+
+
 @dataclass(frozen=True, slots=True)
 class RowsFile:
     """Where the rows lie, and how.
@@ -52,6 +55,23 @@ def media_type_of(path: Path) -> str:
 def results_type_of(path: str | Path) -> str:
     """The format in which results are written to a file of that name: Parquet, NDJSON, else CSV."""
     return _RESULTS.get(Path(path).suffix.lower(), CSV)
+
+
+def check_output(path: str | Path) -> None:
+    """Refuse a file into which no results can be written.
+
+    Raises:
+        BadInput: there is no such folder, it is one, or its ending says a format that results do not have.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _WRITTEN:
+        raise BadInput(
+            f"Results are not written as {path.suffix!r}.", expected=".csv, .parquet or .ndjson", got=path.name
+        )
+    if path.is_dir():
+        raise BadInput(f"{str(path)!r} is a folder: name a file in it for the results.")
+    if not path.parent.is_dir():
+        raise BadInput(f"There is no folder {str(path.parent)!r} to write the results into.")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from tensortrigger_lab.display import size_told
 from tensortrigger_lab.errors import BadInput, RowsRejected
 from tensortrigger_lab.notebook_objects import is_frame
 from tensortrigger_lab.progress import Progress, progress_for
-from tensortrigger_lab.rows_file import RowsFile, rows_file
+from tensortrigger_lab.rows_file import RowsFile, check_output, rows_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ class Choices:
     """What may be chosen for a job.
 
     Attributes:
-        keep: columns of the source that stand before the outputs.
+        keep: columns of the source that stand before the outputs; a text is one name.
         priority: 0 to 9, 5 where it is None; higher goes first among your own jobs.
         delimiter, encoding: of a CSV file that has not commas, or is not UTF-8.
         webhook: an address that is told when the job has ended.
@@ -40,6 +40,10 @@ class Choices:
     delimiter: str | None = None
     encoding: str | None = None
     webhook: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.keep, str):
+            object.__setattr__(self, "keep", (self.keep,))
 
 
 DEFAULTS: Final = Choices()
@@ -60,15 +64,20 @@ def score(
         was rejected. ``attrs`` holds ``job_id``, ``model_id``, ``rows_rejected`` and ``rejects``.
 
     Raises:
-        BadInput: no such file, or an empty table.
+        BadInput: no such file, an empty table, or one without a column that is to be kept.
         JobFailed: the job failed, or somebody cancelled it.
         TensorTriggerError: see the tree in ``errors``. A KeyboardInterrupt cancels the job.
 
     Warns:
         RowsRejected: rows have no score; with the first one's reason.
     """
-    # What a DataFrame holds need not travel there and back.
-    sent = replace(choices, keep=()) if is_frame(source) else choices
+    sent = choices
+    if is_frame(source):
+        # What a DataFrame holds need not travel there and back.
+        sent = replace(choices, keep=())
+        missing = next((name for name in choices.keep if name not in source.columns), None)
+        if missing is not None:
+            raise BadInput(f"The DataFrame has no column {missing!r}, which is to be kept.", field="keep")
     with progress_for(progress) as shown:
         with rows_file(source) as rows:
             job = start(client, reference, rows, shown, sent)
@@ -108,9 +117,12 @@ def score_to(
             to write the bytes of a CSV.
 
     Raises:
+        BadInput: no results are written under a file's name like that; no job was ordered.
         OSError: the file cannot be written.
         TensorTriggerError: as for ``score``.
     """
+    if isinstance(output, str | Path):
+        check_output(output)
     with progress_for(progress) as shown:
         with rows_file(source) as rows:
             job = start(client, reference, rows, shown, choices)

@@ -66,7 +66,7 @@ def score(
         source: a DataFrame, or the path of a file, which is streamed from disk: ``.csv`` with a header, ``.tsv``,
             ``.ndjson``, ``.parquet`` or ``.arrow``, the text ones perhaps with ``.gz``. Columns are matched by name,
             whatever their order.
-        keep: columns of the source that stand before the outputs, such as an id.
+        keep: columns of the source that stand before the outputs, such as an id; a text is one name.
         priority: 0 to 9, 5 where it is None; higher goes first among your own jobs.
         delimiter, encoding: of a CSV file that has not commas, or is not UTF-8.
         webhook: an address that is told when the job has ended.

@@ -209,10 +209,13 @@ def rejects_request(job_id: str) -> Request:
 
 
 def columns_told(names: Sequence[str]) -> str:
-    """Names of columns as a query has them: a record of a CSV, in which one with a comma stands in marks."""
+    """Names of columns as a query has them: a record of a CSV, in which one with a comma stands in marks.
+
+    A text is one name, and not as many as it has letters.
+    """
     return ",".join(
         '"{}"'.format(name.replace('"', '""')) if any(mark in name for mark in ', "\r\n') else name
-        for name in names
+        for name in ((names,) if isinstance(names, str) else names)
     )
 
 

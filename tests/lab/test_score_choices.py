@@ -106,6 +106,22 @@ def test_choices_travel_with_the_file_and_kept_columns_come_back_first(
     assert frame["id"].tolist() == ["a7", "b8"]
 
 
+def test_one_name_to_keep_is_not_taken_letter_by_letter(
+    scored: Any, client: Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("id,age\na7,1\nb8,2\n")
+    tt.score("churn", path, keep="id", client=client, progress=False)
+    client.start_job("churn", lambda: iter([b""]), idempotency_key="once", keep="id")
+    assert [request.url.params["keep"] for request in scored.asked("/jobs")] == ["id", "id"]
+
+
+def test_a_dataframe_without_a_column_to_keep_is_not_sent(scored: Any, client: Client) -> None:
+    with pytest.raises(tt.BadInput, match="has no column 'id'"):
+        tt.score("churn", pd.DataFrame({"age": [1]}), keep="id", client=client, progress=False)
+    assert scored.requests == []
+
+
 def test_a_tsv_is_cut_at_tabs_unless_told_otherwise(scored: Any, client: Client, tmp_path: Path) -> None:
     path = tmp_path / "rows.tsv"
     path.write_text("age\n1\n2\n")
@@ -257,6 +273,20 @@ def test_a_file_that_lies_with_the_backend_is_scored_there(scored: Any, client: 
     }
 
 
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [("out.xlsx", "not written as '.xlsx'"), ("no/out.csv", "There is no folder"), ("", "is a folder")],
+)
+def test_where_no_results_can_be_written_no_job_is_ordered(
+    shell: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str, told: str
+) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("age\n1\n")
+    assert cli.main(["score", "churn", str(rows), "-o", str(tmp_path / output)]) == 1
+    assert told in capsys.readouterr().err
+    assert shell.requests == []
+
+
 @pytest.fixture
 def shell(api: Any, shapes: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The commands' client speaks to the answering end of these tests."""
@@ -286,7 +316,9 @@ def test_a_shell_scores_with_choices_and_asks_about_the_job(
         "-o",
         str(out),
         "--keep",
-        "id",
+        'id,"last, first"',
+        "--keep",
+        "note",
         "--priority",
         "9",
         "--delimiter",
@@ -295,12 +327,13 @@ def test_a_shell_scores_with_choices_and_asks_about_the_job(
     assert cli.main(line) == 0
     request = shell.asked("/jobs")[0]
     assert request.url.params.get("delimiter") == "\t"
-    assert request.url.params["keep"] == "id"
+    assert request.url.params["keep"] == 'id,"last, first",note'
     assert out.is_file()
     for verb in ("log", "partitions", "retry", "forget"):
         assert cli.main([verb, shapes.job_id]) == 0
     assert cli.main(["results", shapes.job_id, "--rejects"]) == 0
-    told = capsys.readouterr().out
+    told, aside = capsys.readouterr()
+    assert "0 rejected rows, job" in aside.splitlines()[-1]
     assert "The lease was lost." in told
     assert PARTITION["worker"] in told
     assert "row,line\n1,3\n" in told
