@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import httpx
 
+from tensortrigger_backend.domain.aliases import LATEST
 from tensortrigger_backend.domain.errors import NotFound, TensorTriggerError, Unavailable
 from tensortrigger_backend.domain.models import parse_reference
 from tensortrigger_backend.packing.context import Packaged, must_run_without_tensorflow
@@ -36,10 +37,15 @@ class Server:
             Unavailable: the server does not answer.
         """
         named = parse_reference(reference)
+        # The newest version has no alias of that name, nor may the packaged one have it.
+        alias = None if named.alias == LATEST else named.alias
         path = f"/models/by-name/{quote(named.name)}"
-        if named.alias is not None:
-            alias = self._json(f"{path}/aliases/{quote(named.alias)}")["alias"]
-            path = f"/models/{quote(alias['model_id'])}"
+        if alias is not None:
+            pointed = self._json(f"{path}/aliases/{quote(alias)}")["alias"]
+            path = f"/models/{quote(pointed['model_id'])}"
+        elif named.alias == LATEST:
+            newest = self._json(f"/models?name={quote(named.name)}&state=ready&limit=1")["models"]
+            path = f"/models/{quote(newest[0]['model_id'])}" if newest else path
         elif named.version is not None:
             path += f"/versions/{named.version}"
         model = self._json(path)["model"]
@@ -50,7 +56,7 @@ class Server:
         if model.get("receipt") is not None:
             receipt = self._json(f"{below}/receipt")["receipt"]
             example = self._file(f"{below}/example", folder / "example.npz")
-        return Packaged(reference, named.alias, model, receipt, servable, example)
+        return Packaged(reference, alias, model, receipt, servable, example)
 
     def close(self) -> None:
         """Close the connections."""

@@ -169,6 +169,16 @@ def test_only_what_can_be_packaged_is(
     assert not list(tmp_path.iterdir())
 
 
+def test_the_newest_version_is_packaged_without_an_alias(
+    server: Any, churn: dict[str, Any], tmp_path: Path
+) -> None:
+    done = package(server, f"{churn['name']}@latest", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    model = json.loads((tmp_path / "out/model/model.json").read_text())
+    assert model["model_id"] == churn["model_id"]
+    assert model["packaged"]["alias"] is None
+
+
 @pytest.fixture
 def slim(context: Path, tmp_path: Path) -> Iterator[tuple[str, psutil.Process]]:
     """The packaged server in an interpreter that can import what its requirements name, and nothing else."""
