@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from tensortrigger_lab import display, inference, scoring
 from tensortrigger_lab.client import Client
@@ -17,6 +17,7 @@ from tensortrigger_lab.wire import FieldSchema, ModelRecord
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tensortrigger_lab.background import Job
     from tensortrigger_lab.receipt_handle import Receipt
     from tensortrigger_lab.training import Training
 
@@ -103,9 +104,21 @@ class Model:
         """The model's answer to ``x``; see ``tensortrigger_lab.run``."""
         return inference.infer(self.client, self.model_id, x, self.record)
 
-    def score(self, source: Any, *, progress: bool = True, **choices: Any) -> pd.DataFrame:
+    @overload
+    def score(
+        self, source: Any, *, wait: Literal[True] = True, progress: bool = True, **choices: Any
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def score(self, source: Any, *, wait: Literal[False], progress: bool = True, **choices: Any) -> Job: ...
+
+    def score(
+        self, source: Any, *, wait: bool = True, progress: bool = True, **choices: Any
+    ) -> pd.DataFrame | Job:
         """Its outputs for every row of a file or DataFrame; see ``tensortrigger_lab.score``."""
         chosen = scoring.Choices(**choices)
+        if not wait:
+            return scoring.order(self.client, self.model_id, source, choices=chosen, progress=progress)
         return scoring.score(self.client, self.model_id, source, choices=chosen, progress=progress)
 
     score_csv = score

@@ -1,4 +1,4 @@
-"""Shows how far a long call has come: a bar in a terminal, a line that is updated in a notebook, else lines or nothing."""
+"""Shows how far a long call has come: a bar in a terminal, one updated line in a notebook, else lines or nothing."""
 
 from __future__ import annotations
 

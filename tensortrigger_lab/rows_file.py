@@ -66,7 +66,9 @@ def check_output(path: str | Path) -> None:
     path = Path(path)
     if path.suffix.lower() not in _WRITTEN:
         raise BadInput(
-            f"Results are not written as {path.suffix!r}.", expected=".csv, .parquet or .ndjson", got=path.name
+            f"Results are not written as {path.suffix!r}.",
+            expected=".csv, .parquet or .ndjson",
+            got=path.name,
         )
     if path.is_dir():
         raise BadInput(f"{str(path)!r} is a folder: name a file in it for the results.")

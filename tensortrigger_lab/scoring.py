@@ -101,6 +101,18 @@ def score(
     return frame
 
 
+def order(
+    client: Client, reference: str, source: Any, *, choices: Choices = DEFAULTS, progress: bool = True
+) -> Job:
+    """The job that scores ``source``, once everything is sent; what a DataFrame keeps goes along.
+
+    Raises:
+        TensorTriggerError: as for ``score``, but that the job failed.
+    """
+    with progress_for(progress) as shown, rows_file(source) as rows:
+        return start(client, reference, rows, shown, choices)
+
+
 def score_to(
     client: Client,
     reference: str,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from tensortrigger_lab import display, inference, scoring
 from tensortrigger_lab.background import Job
@@ -47,6 +47,7 @@ def run(model: Model | str, x: Any, *, client: Client | None = None) -> Any:
     return inference.infer(client or session().client, model, x)
 
 
+@overload
 def score(
     model: Model | str,
     source: Any,
@@ -56,9 +57,41 @@ def score(
     delimiter: str | None = None,
     encoding: str | None = None,
     webhook: str | None = None,
+    wait: Literal[True] = True,
     progress: bool = True,
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame: ...
+
+
+@overload
+def score(
+    model: Model | str,
+    source: Any,
+    *,
+    keep: Sequence[str] = (),
+    priority: int | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    webhook: str | None = None,
+    wait: Literal[False],
+    progress: bool = True,
+    client: Client | None = None,
+) -> Job: ...
+
+
+def score(
+    model: Model | str,
+    source: Any,
+    *,
+    keep: Sequence[str] = (),
+    priority: int | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    webhook: str | None = None,
+    wait: bool = True,
+    progress: bool = True,
+    client: Client | None = None,
+) -> pd.DataFrame | Job:
     """The model's outputs for every row of a file or DataFrame, computed in the backend's background.
 
     Args:
@@ -70,6 +103,7 @@ def score(
         priority: 0 to 9, 5 where it is None; higher goes first among your own jobs.
         delimiter, encoding: of a CSV file that has not commas, or is not UTF-8.
         webhook: an address that is told when the job has ended.
+        wait: whether to return only when it is done; else the ``Job`` comes back, once everything is sent.
         progress: whether to show it.
 
     Returns:
@@ -90,6 +124,8 @@ def score(
     choices = scoring.Choices(keep, priority, delimiter, encoding, webhook)
     if isinstance(model, Model):
         client, model = client or model.client, model.model_id
+    if not wait:
+        return scoring.order(client or session().client, model, source, choices=choices, progress=progress)
     return scoring.score(client or session().client, model, source, choices=choices, progress=progress)
 
 

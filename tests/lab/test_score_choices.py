@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tensortrigger_lab import background, cli, commands
 from tensortrigger_lab.background import Job
 from tensortrigger_lab.client import Client
 from tensortrigger_lab.rows_file import media_type_of
-from tensortrigger_lab.wire import JobRecord
+from tensortrigger_lab.wire import JobRecord, ModelRecord
 
 PARTITION = {
     "partition": 0,
@@ -106,14 +107,26 @@ def test_choices_travel_with_the_file_and_kept_columns_come_back_first(
     assert frame["id"].tolist() == ["a7", "b8"]
 
 
-def test_one_name_to_keep_is_not_taken_letter_by_letter(
-    scored: Any, client: Client, tmp_path: Path
-) -> None:
+def test_one_name_to_keep_is_not_taken_letter_by_letter(scored: Any, client: Client, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("id,age\na7,1\nb8,2\n")
     tt.score("churn", path, keep="id", client=client, progress=False)
     client.start_job("churn", lambda: iter([b""]), idempotency_key="once", keep="id")
     assert [request.url.params["keep"] for request in scored.asked("/jobs")] == ["id", "id"]
+
+
+@pytest.mark.parametrize("by_model", [True, False])
+def test_who_does_not_wait_has_the_job_with_all_that_is_kept(
+    scored: Any, client: Client, shapes: Any, by_model: bool
+) -> None:
+    model = tt.Model(ModelRecord.read(shapes.model()), client)
+    score = model.score if by_model else partial(tt.score, "churn", client=client)
+    scored.on("GET", f"/jobs/{shapes.job_id}", {"job": shapes.job("queued")})
+    job = score(pd.DataFrame({"id": ["007"], "age": [1]}), keep=["id"], wait=False, progress=False)
+    assert isinstance(job, Job)
+    assert job.state == "queued"
+    assert scored.asked("/jobs")[0].url.params["keep"] == "id"
+    assert len(scored.requests) == 2
 
 
 def test_a_dataframe_without_a_column_to_keep_is_not_sent(scored: Any, client: Client) -> None:

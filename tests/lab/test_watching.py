@@ -142,7 +142,9 @@ def test_a_job_is_told_in_lines_with_the_cause_at_its_end_where_there_is_no_term
     api: Any, client: Client, shapes: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(background, "FIRST_POLL", 0.0)
-    going = [shapes.job("running", rows_done=done, rows_total=100, rows_per_second=None) for done in range(6, 16)]
+    going = [
+        shapes.job("running", rows_done=done, rows_total=100, rows_per_second=None) for done in range(6, 16)
+    ]
     failed = {**shapes.job("failed", rows_done=15, rows_total=100), "error": "Partition 3 failed 5 times."}
     api.on("GET", f"/jobs/{shapes.job_id}", *({"job": job} for job in [shapes.job("queued"), *going, failed]))
     tt.watch(shapes.job_id, client=client)
