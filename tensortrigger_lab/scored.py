@@ -83,13 +83,16 @@ def _read_csv(file: IO[bytes], kept: int) -> pd.DataFrame:
 def _numbers_or_text(texts: pd.Series[Any]) -> pd.Series[Any]:
     """Numbers where each of them says just what its text said, so none of ``007`` or ``1.50``; else the texts."""
     given = texts[texts.notna() & (texts != "")]
-    gaps = len(given) < len(texts)
-    for read_as, kept_as in (("int64", "Int64" if gaps else "int64"), ("float64", "float64")):
+    # Int64 holds whole numbers beside missing ones.
+    whole = "Int64" if len(given) < len(texts) else "int64"
+    forms: tuple[tuple[Any, Any], ...] = (("int64", whole), ("float64", "float64"))
+    for read_as, kept_as in forms:
         try:
-            numbers = given.astype(read_as)
+            numbers: pd.Series[Any] = given.astype(read_as)
         except (ValueError, OverflowError):
             continue
         # The texts "nan" and "inf" would be read as what no column of numbers has.
         if len(given) and numbers.abs().lt(math.inf).all() and (numbers.map(str) == given).all():
-            return numbers.astype(kept_as).reindex(texts.index)
+            kept: pd.Series[Any] = numbers.astype(kept_as).reindex(texts.index)
+            return kept
     return texts

@@ -348,6 +348,6 @@ def test_a_shell_scores_with_choices_and_asks_about_the_job(
     told, aside = capsys.readouterr()
     assert "0 rejected rows, job" in aside.splitlines()[-1]
     assert "The lease was lost." in told
-    assert PARTITION["worker"] in told
+    assert str(PARTITION["worker"]) in told
     assert "row,line\n1,3\n" in told
     assert f"deleted job {shapes.job_id}" in told
