@@ -142,6 +142,22 @@ def test_a_bad_row_of_a_file_is_told_by_line_and_field_and_leaves_a_gap(
     assert (reject["row"], reject["line"], reject["field"]) == (2, 4, "age")
 
 
+def test_what_is_kept_of_a_file_stands_as_it_came(
+    model: tt.Model, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    path, large = tmp_path / "rows.csv", 2**53 + 1
+    rows = table.head(3).astype({"age": object}).assign(id=["007", "008", "9"], country="NA", number=large)
+    rows.iloc[1, 0] = "unknown"
+    rows.to_csv(path, index=False)
+    with pytest.warns(tt.RowsRejected):
+        frame = model.score(path, keep=["id", "country", "number"])
+    assert frame["id"].dropna().tolist() == ["007", "9"]
+    assert frame["country"].dropna().tolist() == ["NA", "NA"]
+    assert frame["number"].dropna().tolist() == [large, large]
+    assert frame.loc[1].isna().all()
+    assert model.score(path, wait=False, keep="id").wait().results()["id"].dropna().tolist() == ["007", "9"]
+
+
 def test_a_missing_column_is_named_at_once(model: tt.Model, table: pd.DataFrame) -> None:
     with pytest.raises(errors.InvalidRequest, match="'income' is missing") as caught:
         tt.score_csv(model, table.drop(columns="income"), progress=False)
