@@ -142,7 +142,7 @@ def test_whoever_is_named_is_told_how_the_job_ended(told: Any, receiver: Any) ->
     assert "The webhook was delivered after 2 attempts." in log
 
 
-@pytest.mark.parametrize("url", ["http://10.0.0.1/", "http://localhost/", "http://0x7f.1/", "ftp://8.8.8.8/"])
+@pytest.mark.parametrize("url", ["http://10.0.0.1/", "http://[fd00::1]/", "http://0x7f.1/", "ftp://8.8.8.8/"])
 def test_a_private_address_is_refused_before_the_upload_is_kept(told: Any, url: str) -> None:
     answer = told.client.post(
         "/jobs",
